@@ -1,0 +1,115 @@
+"""The table of file formats, and reading and writing by it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+from ptutils.errors import FormatError, nearest
+from ptutils.meta.values import Value
+
+__all__ = ["Reader", "Writer", "read", "register_format", "write"]
+
+Reader: TypeAlias = Callable[[Path], Value]
+Writer: TypeAlias = Callable[[Path, Value], None]
+
+# The modules are loaded when their suffix is first met: torch must not come along
+# with a config file.
+_MODULES = {
+    ".json": "ptutils.meta.formats.json",
+    ".pkl": "ptutils.meta.formats.pickle",
+    ".pt": "ptutils.meta.formats.pt",
+    ".safetensors": "ptutils.meta.formats.safetensors",
+    ".yaml": "ptutils.meta.formats.yaml",
+    ".yml": "ptutils.meta.formats.yaml",
+}
+_FORMATS: dict[str, tuple[Reader, Writer, bool]] = {}
+
+
+def register_format(
+    suffix: str, *, read: Reader, write: Writer, executes: bool = False
+) -> None:
+    """Make files of a suffix readable and writable.
+
+    Args:
+        suffix: With its dot, in lower case: ``.json``.
+        read: Returns the value that a file holds.
+        write: Writes a value to a path; the file must appear whole or not at all.
+        executes: Whether reading runs what the file says, so that it needs trust.
+    """
+    _FORMATS[suffix] = (read, write, executes)
+
+
+def read(path: str | os.PathLike[str], *, trust: bool = False) -> Value:
+    """Return the value that a file holds.
+
+    Raises:
+        FormatError: If the suffix is unknown, the format executes code and ``trust`` is
+            False, or the file cannot be read.
+        DecodeError: If the file is damaged.
+    """
+    file = Path(path)
+    reader, _, executes = _format_of(file)
+    if executes and not trust:
+        raise FormatError(
+            f"cannot read {file} without trust",
+            expected="a format that holds values only",
+            got=f"{file.suffix}, which runs code that the file names",
+            fix="pass trust=True if you know who wrote it",
+        )
+    try:
+        return reader(file)
+    except OSError as error:
+        raise FormatError(
+            f"cannot read {file}",
+            got=error.strerror or str(error),
+            fix=_near_file(file),
+        ) from error
+
+
+def write(path: str | os.PathLike[str], value: Value) -> Path:
+    """Write a value to a file, which appears whole and durable, or not at all.
+
+    Returns:
+        The path written.
+
+    Raises:
+        FormatError: If the suffix is unknown, or the file cannot be written.
+        EncodeError: If a value cannot be stored exactly.
+    """
+    file = Path(path)
+    _, writer, _ = _format_of(file)
+    try:
+        writer(file, value)
+    except OSError as error:
+        raise FormatError(
+            f"cannot write {file}",
+            got=error.strerror or str(error),
+            fix="choose a folder that exists, may be written and has room",
+        ) from error
+    return file
+
+
+def _format_of(file: Path) -> tuple[Reader, Writer, bool]:
+    suffix = file.suffix.lower()
+    if suffix not in _FORMATS and suffix in _MODULES:
+        importlib.import_module(_MODULES[suffix])
+    known = _FORMATS.get(suffix)
+    if known is None:
+        names = sorted({*_FORMATS, *_MODULES})
+        near = nearest(suffix, names)
+        raise FormatError(
+            f"cannot tell the format of {file}",
+            expected=", ".join(names),
+            got=repr(file.suffix),
+            fix=f"did you mean {near!r}?" if near else "use one of these suffixes",
+        )
+    return known
+
+
+def _near_file(file: Path) -> str:
+    near = nearest(file.name, os.listdir(file.parent) if file.parent.is_dir() else ())
+    return f"did you mean {str(file.with_name(near))!r}?" if near else ""

@@ -1,0 +1,235 @@
+"""State: what the next step depends on, as a dict whose names may be dotted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from ptutils.errors import MissingNameError, StateMismatchError, nearest
+from ptutils.meta.formats import table as formats
+from ptutils.meta.codec.mappings import nested_mapping
+from ptutils.meta.metamodule import MetaModule
+from ptutils.meta.values import Value
+
+__all__ = ["State"]
+
+_S = TypeVar("_S", bound="State")
+_ABSENT = object()
+
+
+@nested_mapping
+class State(MetaModule, dict[Any, Any]):
+    """A dict with dots, nesting and files.
+
+    A plain dict that is put in becomes a State of its own, so that ``s.optimizer.lr``
+    reads and writes; all other values are kept as they are. Reading by item takes a
+    key or a dotted path, through lists and through keys that hold dots themselves;
+    writing by item always means the key itself.
+
+    The identity law: ``s(...) is s.state_dict(...) is s.load_state_dict(...) is s``.
+
+    Args:
+        source: A mapping, an iterable of pairs, or the path of a file to read.
+        values: Further names.
+
+    Raises:
+        FormatError: If the file cannot be read.
+
+    Example:
+        >>> state = State({"optimizer": {"lr": 0.1}}, step=3)
+        >>> state.optimizer.lr = 0.2
+        >>> state["optimizer.lr"], state.paths()
+        (0.2, ['optimizer.lr', 'step'])
+    """
+
+    def __init__(self, source: Value = (), /, **values: Value) -> None:
+        super().__init__()
+        if isinstance(source, (str, os.PathLike)):
+            source = formats.read(source)
+        self.update(_checked(source), **values)
+
+    def __call__(self: _S, *args: Value, **kwargs: Value) -> _S:
+        """Return this State; the arguments make it interchangeable with the others."""
+        return self
+
+    def state_dict(self: _S, *args: Value, **kwargs: Value) -> _S:
+        """Return this State itself; arguments, as PyTorch passes them, are ignored."""
+        return self
+
+    def load_state_dict(
+        self: _S, state: Value = None, *args: Value, **kwargs: Value
+    ) -> _S:
+        """Replace the content by that of ``state``, if one is given.
+
+        Returns:
+            This State itself.
+
+        Raises:
+            StateMismatchError: If ``state`` is not a mapping.
+        """
+        if state is not None and state is not self:
+            content = dict(_checked(state))
+            self.clear()
+            self.update(content)
+        return self
+
+    def paths(self) -> list[str]:
+        """Return the dotted path of every leaf, in order; an empty container is one."""
+        return [".".join(path) for path in _leaves(self, (), {id(self)})]
+
+    def update(self, source: Value = (), /, **values: Value) -> None:
+        """Add all pairs of ``source`` and ``values``, as by item."""
+        memo: dict[int, State] = {}
+        for key, value in dict(source, **values).items():
+            super().__setitem__(key, _adopt(value, memo))
+
+    def setdefault(self, key: Value, default: Value = None, /) -> Value:
+        """Return the value of ``key``; put ``default`` there first if it is absent."""
+        if not super().__contains__(key):
+            self[key] = default
+        return self[key]
+
+    def copy(self) -> State:
+        """Return a State with the same keys and the same values."""
+        return type(self)(self)
+
+    def get(self, key: Value, default: Value = None, /) -> Value:
+        """Return the value of a key or dotted path, or ``default``."""
+        value = super().get(key, _ABSENT)
+        if value is _ABSENT:
+            value = _find(self, key)
+        return default if value is _ABSENT else value
+
+    def __contains__(self, key: Value) -> bool:
+        return super().__contains__(key) or _find(self, key) is not _ABSENT
+
+    def __setitem__(self, key: Value, value: Value) -> None:
+        super().__setitem__(key, _adopt(value, {}))
+
+    def __ior__(self: _S, other: Value) -> _S:  # type: ignore[override,misc]
+        self.update(other)
+        return self
+
+    def __missing__(self, key: Value) -> Value:
+        value = _find(self, key)
+        if value is _ABSENT:
+            raise _missing(self, key)
+        return value
+
+    def __getattr__(self, name: str) -> Value:
+        if name.startswith("__"):  # Protocols probe for these on every object.
+            raise AttributeError(name)
+        if super().__contains__(name):
+            return self[name]
+        raise _missing(self, name)
+
+    def __setattr__(self, name: str, value: Value) -> None:
+        if hasattr(type(self), name):
+            raise MissingNameError(
+                f"cannot set the attribute {name!r} of a State",
+                expected="a name that is not a method",
+                fix=f"write state[{name!r}] = ...",
+            )
+        self[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        if not super().__contains__(name):
+            raise _missing(self, name)
+        del self[name]
+
+    def __dir__(self) -> Iterable[str]:
+        return [*super().__dir__(), *(key for key in self if isinstance(key, str))]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({super().__repr__()})"
+
+    def _to_document(self) -> Value:
+        return _release(self, {})
+
+
+def _checked(source: Value) -> Value:
+    if isinstance(source, (Mapping, Iterable)) and not isinstance(source, (str, bytes)):
+        return source
+    raise StateMismatchError(
+        "cannot read a State from this value",
+        expected="a mapping, pairs, or the path of a file",
+        got=f"{type(source).__name__}: {source!r:.60}",
+    )
+
+
+def _adopt(value: Value, memo: dict[int, State]) -> Value:
+    """Turn plain dicts into States; one dict in two places becomes one State."""
+    if type(value) is not dict:
+        return value
+    known = memo.get(id(value))
+    if known is None:
+        known = memo[id(value)] = State()
+        for key, item in value.items():
+            dict.__setitem__(known, key, _adopt(item, memo))
+    return known
+
+
+def _release(value: Value, memo: dict[int, Value]) -> Value:
+    """Undo :func:`_adopt`, so that a file holds plain dicts."""
+    if type(value) is not State:
+        return value
+    known = memo.get(id(value))
+    if known is None:
+        known = memo[id(value)] = {}
+        known.update((key, _release(item, memo)) for key, item in value.items())
+    return known
+
+
+def _missing(state: State, key: Value) -> MissingNameError:
+    names = state.paths() if "." in str(key) else [str(known) for known in state]
+    near = nearest(str(key), names)
+    return MissingNameError(
+        f"this State holds no {key!r}",
+        expected=", ".join(names[:12]) + (", ..." if len(names) > 12 else ""),
+        fix=f"did you mean {near!r}?" if near else "",
+    )
+
+
+def _items(node: Value) -> Iterable[tuple[Value, Value]] | None:
+    if isinstance(node, Mapping):
+        return node.items()
+    return enumerate(node) if isinstance(node, (list, tuple)) else None
+
+
+def _leaves(
+    node: Value, path: tuple[str, ...], open_ids: set[int]
+) -> Iterator[tuple[str, ...]]:
+    for key, value in _items(node) or ():
+        here = (*path, str(key))
+        if id(value) in open_ids or not _items(value) or not len(value):
+            yield here
+        else:
+            yield from _leaves(value, here, {*open_ids, id(value)})
+
+
+def _find(node: Value, path: Value) -> Value:
+    """Look ``path`` up below ``node``, the longest keys first."""
+    if not isinstance(path, str):
+        return _ABSENT
+    head, rest = path, ""
+    while head:
+        child = _child(node, head)
+        if child is not _ABSENT:
+            found = _find(child, rest) if rest else child
+            if found is not _ABSENT:
+                return found
+        head, _, last = head.rpartition(".")
+        rest = f"{last}.{rest}" if rest else last
+    return _ABSENT
+
+
+def _child(node: Value, name: str) -> Value:
+    if isinstance(node, Mapping):
+        # Read past State.get, which would come back here.
+        if isinstance(node, dict) and dict.__contains__(node, name):
+            return dict.__getitem__(node, name)
+        return next((v for k, v in node.items() if str(k) == name), _ABSENT)
+    if isinstance(node, (list, tuple)) and name.isdecimal() and int(name) < len(node):
+        return node[int(name)]
+    return _ABSENT
