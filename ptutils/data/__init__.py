@@ -1,0 +1,1 @@
+"""Reading data: readers, datasets, samplers, loaders and the provider above them."""

@@ -1,0 +1,1 @@
+"""One file per format that samples are read from; the contract is in ``reader``."""

@@ -1,0 +1,159 @@
+"""Worker processes that read batches ahead, kept from pass to pass.
+
+Workers are forked where the system can: they start in milliseconds, share the
+dataset's memory and need no importable main module. Forking is safe beside the threads
+of the training process because a worker runs nothing but torch's reading loop and the
+dataset: it takes no lock of ours, never collects what it inherited, and leaves without
+running exit handlers. Randomness comes with each task, so workers hold no state, and
+any number of them gives the same batches.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import signal
+import threading
+import warnings
+from collections.abc import Iterable, Iterator
+from types import FrameType
+
+import torch
+from torch.utils.data import DataLoader as TorchLoader
+
+from ptutils.data.batching import BatchReader, Task
+from ptutils.errors import DataError
+from ptutils.meta.values import Value
+
+__all__ = ["Workers"]
+
+_CONTEXT = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
+
+
+class Workers:
+    """Run passes in ``num_workers`` processes, at least one.
+
+    A pass takes an idle crew of workers or starts one, and gives it back at its end,
+    also when it is abandoned half way; a crew that failed is dropped.
+
+    Args:
+        reader: What the workers read with; they see it as it is when they start.
+        num_workers: How many processes a crew has.
+    """
+
+    def __init__(self, reader: BatchReader, num_workers: int) -> None:
+        self._reader = reader
+        self._num_workers = num_workers
+        self._idle: list[_Crew] = []
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[Value]:
+        """Yield the batch of each task, in order.
+
+        Raises:
+            DataError: If a sample cannot be read, or a worker died.
+        """
+        crew = (
+            self._idle.pop() if self._idle else _Crew(self._reader, self._num_workers)
+        )
+        try:
+            for batch in crew.start(tasks):
+                if type(batch) is DataError:
+                    raise batch
+                yield batch
+        except GeneratorExit:
+            self._idle.append(crew)
+            raise
+        except DataError:
+            del crew  # Nobody else refers to it: its workers end here.
+            raise
+        except RuntimeError as error:
+            del crew
+            # The frames of its traceback would keep the other workers alive.
+            raise _lost(error) from error.with_traceback(None)
+        self._idle.append(crew)
+
+
+class _Tasks:
+    """The batch sampler that torch iterates; holds the tasks of the present pass."""
+
+    tasks: Iterable[Task] = ()
+
+    def __iter__(self) -> Iterator[Task]:
+        return iter(self.tasks)
+
+
+class _Crew:
+    """One torch loader with persistent workers, and a generator of its own.
+
+    Without that generator torch would draw each pass's seed from the global stream.
+    """
+
+    def __init__(self, reader: BatchReader, num_workers: int) -> None:
+        self._tasks = _Tasks()
+        self._loader: TorchLoader[Value] = TorchLoader(
+            reader,  # type: ignore[arg-type]  # torch calls __getitems__ alone
+            batch_sampler=self._tasks,  # type: ignore[arg-type]
+            collate_fn=_as_it_is,
+            num_workers=num_workers,
+            worker_init_fn=_settle,
+            multiprocessing_context=_CONTEXT,
+            generator=torch.Generator(),
+            persistent_workers=True,
+        )
+
+    def start(self, tasks: Iterable[Task]) -> Iterator[Value]:
+        self._tasks.tasks = tasks
+        with warnings.catch_warnings():
+            # Why forking beside threads is safe here is said at the top.
+            warnings.filterwarnings(
+                "ignore", ".* is multi-threaded", DeprecationWarning
+            )
+            iterator = iter(self._loader)
+        _guard_child_signal()
+        return iterator
+
+
+def _as_it_is(batch: Value) -> Value:
+    return batch
+
+
+def _settle(worker: int) -> None:
+    """Make a new worker leave Ctrl-C and inherited objects to the training process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.freeze()
+
+
+def _guard_child_signal() -> None:
+    """Let torch report a dead worker only while somebody waits for a batch.
+
+    Its handler of SIGCHLD raises wherever the main thread happens to be, even in the
+    middle of writing a checkpoint.
+    """
+    if threading.current_thread() is threading.main_thread():
+        handler = signal.getsignal(signal.SIGCHLD)
+        if callable(handler) and not isinstance(handler, _WhileWaiting):
+            signal.signal(signal.SIGCHLD, _WhileWaiting(handler))
+
+
+class _WhileWaiting:
+    """Call a signal handler only if :meth:`Workers.run` is running."""
+
+    def __init__(self, handler: Value) -> None:
+        self._handler = handler
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        while frame is not None:
+            if frame.f_code is Workers.run.__code__:
+                self._handler(number, frame)
+                return
+            frame = frame.f_back
+
+
+def _lost(error: RuntimeError) -> DataError:
+    return DataError(
+        "cannot read on: a data worker died",
+        expected="workers that live until the end",
+        got=str(error),
+        fix="look for a lack of memory or a crash in native code; num_workers=0 reads "
+        "in the training process and shows where",
+    )
