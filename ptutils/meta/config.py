@@ -190,12 +190,11 @@ Configuration: TypeAlias = Config
 
 def _respelled(value: Value) -> Value:
     """Return ``value`` with ``class`` for its synonyms, where it names a class."""
-    if isinstance(value, dict):
-        synonym = next((name for name in _SYNONYMS if name in value), None)
-        if "class" in value or not isinstance(value.get(synonym), str):
-            synonym = None
+    if type(value) is dict:
+        texts = (name for name in _SYNONYMS if isinstance(value.get(name), str))
+        spelled = "class" if "class" in value else next(texts, "class")
         return {
-            "class" if key == synonym else key: _respelled(item)
+            "class" if key == spelled else key: _respelled(item)
             for key, item in value.items()
         }
     if type(value) in (list, tuple):
