@@ -1,0 +1,1 @@
+"""The ``ptutils`` command: one file per verb, over the Python interface alone."""

@@ -1,0 +1,47 @@
+"""Options that several commands share, and the database they lead to."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+import ptutils
+
+__all__ = ["DEFAULT_DB", "Database", "Overrides", "RunId", "Trust", "open_database"]
+
+DEFAULT_DB = "runs.db"
+
+Database = Annotated[
+    str | None,
+    typer.Option("--db", metavar="URL", help="The database.", show_default=False),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="Changes to single settings, such as trainer.model.optimizer.lr=1e-3.",
+        show_default=False,
+    ),
+]
+RunId = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run's id, shortened as far as it stays unique.",
+        show_default=False,
+    ),
+]
+Trust = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PACKAGE",
+        help="A package of yours whose classes the config may name.",
+        show_default=False,
+    ),
+]
+
+
+def open_database(context: typer.Context, db: str | None) -> Any:
+    """Open the database that the command line, PTUTILS_DB or the default names."""
+    return ptutils.connect(db or context.obj or DEFAULT_DB, create=False)

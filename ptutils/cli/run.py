@@ -1,0 +1,32 @@
+"""``ptutils run``: train what a config file describes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import ptutils
+from ptutils.cli.options import DEFAULT_DB, Database, Overrides, Trust
+from ptutils.cli.training import train
+
+__all__ = ["run"]
+
+
+def run(
+    context: typer.Context,
+    config: Annotated[
+        str,
+        typer.Argument(help="A YAML or JSON file.", show_default=False),
+    ],
+    overrides: Overrides = None,
+    db: Database = None,
+    trust: Trust = None,
+) -> None:
+    """Train what CONFIG describes, and keep it in the database."""
+    described = ptutils.Config.read(config).override(*(overrides or []))
+    url = db or context.obj
+    if url or "dbinterface" not in described:
+        described["dbinterface"] = ptutils.connect(url or DEFAULT_DB).config
+    session = ptutils.Session.from_meta(config=described, trust=trust or [])
+    train(session, url)

@@ -1,0 +1,109 @@
+"""``ls`` shows what tells runs apart."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from ptutils.cli.ls import columns_of
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+
+
+def row(**changes: Any) -> dict[str, Any]:
+    return {
+        "id": "3f9k2",
+        "experiment": "digits",
+        "created": datetime(2026, 11, 20, tzinfo=UTC),
+        "status": {
+            "phase": "completed",
+            "origin": "new",
+            "progress": {"step": 560, "epoch": 20},
+        },
+        "summary": {},
+        "config": {},
+        **changes,
+    }
+
+
+def metric(first: float, last: float) -> dict[str, Any]:
+    low, high = sorted((first, last))
+    return {"first": first, "last": last, "min": low, "max": high, "max_step": 1}
+
+
+def shown(rows: list[dict[str, Any]], first: str = "") -> dict[str, list[str]]:
+    return {column.title: column.cells for column in columns_of(rows, NOW, first=first)}
+
+
+def test_run_is_told_by_its_fixed_columns() -> None:
+    assert shown([row()]) == {
+        "run": ["3f9k2"],
+        "experiment": ["digits"],
+        "phase": ["completed"],
+        "step": ["560"],
+        "epoch": ["20"],
+        "age": ["1 d"],
+    }
+
+
+def test_run_that_has_not_begun_has_empty_cells() -> None:
+    columns = shown([row(status={"phase": "created"}, experiment=None)])
+
+    assert columns["step"] == columns["experiment"] == [""]
+
+
+def test_origin_is_shown_where_it_differs() -> None:
+    branched = row(status={"phase": "lost", "origin": "branched"})
+
+    assert shown([row(), branched])["origin"] == ["new", "branched"]
+
+
+def test_metric_shows_the_end_it_moves_towards() -> None:
+    summary = {"valid": {"loss": metric(2.0, 0.5), "accuracy": metric(0.1, 0.9)}}
+    columns = shown([row(summary=summary)])
+
+    assert columns["valid.loss.min"] == ["0.5"]
+    assert columns["valid.accuracy.max"] == ["0.9"]
+
+
+def test_metrics_of_training_come_last() -> None:
+    summary = {"train": {"loss": metric(2, 1)}, "valid": {"loss": metric(2, 1)}}
+    titles = list(shown([row(summary=summary)]))
+
+    assert titles[-2:] == ["valid.loss.min", "train.loss.min"]
+
+
+def test_metric_that_rows_are_sorted_by_comes_first() -> None:
+    summary = {"a": metric(2, 1), "train": {"loss": metric(2, 1)}}
+    titles = list(shown([row(summary=summary)], first="summary.train.loss.last"))
+
+    assert titles[-3:] == ["train.loss.last", "a.min", "train.loss.min"]
+
+
+def test_run_without_the_metric_has_an_empty_cell() -> None:
+    assert shown([row(), row(summary={"a": metric(2, 1)})])["a.min"] == ["", "1"]
+
+
+def test_settings_are_shown_where_they_differ() -> None:
+    rows = [row(config={"seed": 1, "lr": lr}) for lr in (0.1, 0.01)]
+    columns = shown(rows)
+
+    assert columns["lr"] == ["0.1", "0.01"]
+    assert "seed" not in columns
+
+
+def test_settings_go_by_the_shortest_name_that_is_their_own() -> None:
+    configs = [{"net": {"lr": n, "width": n}, "head": {"lr": n}} for n in (1, 2)]
+    titles = list(shown([row(config=config) for config in configs]))
+
+    assert titles[-3:] == ["net.lr", "width", "head.lr"]
+
+
+def test_setting_that_is_only_in_some_runs_differs() -> None:
+    assert shown([row(), row(config={"seed": 1})])["seed"] == ["", "1"]
+
+
+def test_text_of_several_lines_stays_in_its_row() -> None:
+    rows = [row(config={"note": "a\n\tb"}), row()]
+
+    assert shown(rows)["note"] == ["a b", ""]
