@@ -1,0 +1,1 @@
+"""The databases: one contract (``ptutils.core.dbinterface``), one file per backend."""
