@@ -16,12 +16,12 @@ Scalar: TypeAlias = bool | int | float
 _SCALARS = (float, int, bool)
 
 
-def read_scalars(values: Sequence[Value], path: str = "") -> list[Scalar]:
+def read_scalars(values: Sequence[Value], paths: Sequence[str] = ()) -> list[Scalar]:
     """Return ``values`` as Python numbers; each device is waited for once.
 
     Args:
         values: Numbers, or arrays and tensors of one element on any device.
-        path: What the values are, for the error.
+        paths: What each value is, for the error.
 
     Raises:
         EncodeError: If a value is not one real number.
@@ -35,43 +35,37 @@ def read_scalars(values: Sequence[Value], path: str = "") -> list[Scalar]:
     for index, value in enumerate(values):
         if type(value) in _SCALARS:
             continue
-        if hasattr(value, "detach"):
+        if _is_tensor(value):
             # By type too: torch would promote, and int64 to float32 is not exact.
             waiting.setdefault((value.device, value.dtype), []).append(index)
         else:
-            result[index] = _checked(value, path)
+            result[index] = _item(value, paths[index] if paths else "")
+    # Whoever made a tensor has imported torch; we do not.
+    torch: Any = sys.modules.get("torch")
     for indices in waiting.values():
-        numbers = _read_tensors([values[index] for index in indices], path)
+        tensors = [values[index].detach().reshape(()) for index in indices]
+        numbers = torch.stack(tensors).tolist()
         for index, number in zip(indices, numbers, strict=True):
             result[index] = number
     return result
 
 
-def _read_tensors(tensors: Sequence[Value], path: str) -> Sequence[Scalar]:
-    # Whoever made a tensor has imported torch; we do not.
-    torch: Any = sys.modules["torch"]
-    for tensor in tensors:
-        if tensor.numel() != 1 or tensor.is_complex():
-            raise _fault(f"a {tensor.dtype} of shape {tuple(tensor.shape)}", path)
-    flat = [tensor.detach().reshape(()) for tensor in tensors]
-    numbers: list[Scalar] = torch.stack(flat).tolist()
-    return numbers
+def _is_tensor(value: Value) -> bool:
+    """Say whether ``value`` is a tensor that can wait for the others."""
+    return hasattr(value, "detach") and value.numel() == 1 and not value.is_complex()
 
 
-def _checked(value: Value, path: str) -> Scalar:
+def _item(value: Value, path: str) -> Scalar:
     number = value
-    if hasattr(value, "item") and getattr(value, "size", 1) == 1:
-        number = value.item()
-    if type(number) not in _SCALARS:
-        raise _fault(f"{type(value).__name__}: {value!r:.60}", path)
-    return number  # type: ignore[no-any-return]  # checked just above
-
-
-def _fault(got: str, path: str) -> EncodeError:
-    return EncodeError(
+    if not hasattr(value, "detach") and getattr(value, "size", 0) == 1:
+        number = value.item()  # of numpy, or of what behaves alike
+    if type(number) in _SCALARS:
+        result: Scalar = number
+        return result
+    raise EncodeError(
         "cannot read one number from this value",
         path=path,
         expected="a number, or an array or tensor of one real element",
-        got=got,
+        got=f"{type(value).__name__}: {value!r:.80}",
         fix="reduce it first, say with .mean()",
     )

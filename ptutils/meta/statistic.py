@@ -138,7 +138,7 @@ class _Total(Statistic):
         state = self._state
         share = _exact(weight)
         state["weight"] = _plus(state["weight"], share)
-        if math.isfinite(value):
+        if isinstance(value, int) or math.isfinite(value):
             mantissa, exponent = _exact(value)
             product = [mantissa * share[0], exponent + share[1]]
             state["total"] = _plus(state["total"], product)
@@ -249,7 +249,7 @@ class Min(_Chosen):
 
     def _add(self, value: Scalar, weight: Scalar) -> None:
         best = self._state["value"]
-        if value == value and (best is None or _order(value) < _order(best)):
+        if _is_number(value) and (best is None or _order(value) < _order(best)):
             self._state["value"] = value
 
 
@@ -267,7 +267,7 @@ class Max(_Chosen):
 
     def _add(self, value: Scalar, weight: Scalar) -> None:
         best = self._state["value"]
-        if value == value and (best is None or _order(value) > _order(best)):
+        if _is_number(value) and (best is None or _order(value) > _order(best)):
             self._state["value"] = value
 
 
@@ -285,6 +285,11 @@ class Last(_Chosen):
 
     def _add(self, value: Scalar, weight: Scalar) -> None:
         self._state["value"] = value
+
+
+def _is_number(value: Scalar) -> bool:
+    # An int of over 308 digits is too large for isnan.
+    return isinstance(value, int) or not math.isnan(value)
 
 
 def _exact(value: Scalar) -> list[int]:
