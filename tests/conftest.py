@@ -1,9 +1,21 @@
-"""Settings shared by all tests."""
+"""Settings and fixtures shared by all tests."""
 
 from __future__ import annotations
 
+import functools
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
+
+from tests.terminal import Terminal, open_terminal
 
 # On shared cores one slow example says nothing about the code.
 settings.register_profile("ptutils", deadline=None)
 settings.load_profile("ptutils")
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Terminal:
+    """Start Python in a terminal of its own, in an empty folder."""
+    return functools.partial(open_terminal, tmp_path)

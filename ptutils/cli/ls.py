@@ -31,6 +31,7 @@ def ls(
     query: Annotated[
         str,
         typer.Argument(
+            metavar="[QUERY]",
             help="Such as: config.seed = 1 and summary.valid.accuracy.max > 0.9",
             show_default=False,
         ),
@@ -39,18 +40,18 @@ def ls(
         str, typer.Option(metavar="[-]PATH", help="What to sort by; - reverses.")
     ] = "-created",
     limit: Annotated[
-        int, typer.Option(min=0, help="The most runs to list; 0 lists all.")
+        int,
+        typer.Option(min=0, metavar="N", help="The most runs to list; 0 lists all."),
     ] = 30,
     db: Database = None,
 ) -> None:
     """List runs, the newest first."""
+    wanted = parse_query(query)
     path = sort.removeprefix("-")
     order = [(path, -1 if sort.startswith("-") else 1)]
     with open_database(context, db) as database:
-        found = database.runs.find(
-            parse_query(query), sort=order, limit=limit and limit + 1
-        )
-        runs = list(found)
+        most = limit and limit + 1  # One more tells whether there are more.
+        runs = list(database.runs.find(wanted, sort=order, limit=most))
     if not runs:
         typer.echo("no runs" if not query else "no run matches", err=True)
         return

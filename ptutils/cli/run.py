@@ -17,7 +17,9 @@ def run(
     context: typer.Context,
     config: Annotated[
         str,
-        typer.Argument(help="A YAML or JSON file.", show_default=False),
+        typer.Argument(
+            metavar="CONFIG", help="A YAML or JSON file.", show_default=False
+        ),
     ],
     overrides: Overrides = None,
     db: Database = None,

@@ -51,9 +51,12 @@ def print_table(columns: list[Column]) -> int:
     shown = _fit(columns, console.width)
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
     for column in shown:
-        justify = "right" if column.is_number else "left"
-        title = Text(column.title)
-        table.add_column(title, justify=justify, no_wrap=True, max_width=_WIDEST)
+        table.add_column(
+            Text(column.title),
+            justify="right" if column.is_number else "left",
+            no_wrap=True,
+            max_width=_WIDEST,
+        )
     for row in list(_rows(shown))[1:]:
         styles = [(column.styles or {}) for column in shown]
         cells = zip(row, styles, strict=True)

@@ -7,7 +7,9 @@ from typing import Any
 
 import typer
 
+from ptutils.cli.cells import format_value
 from ptutils.cli.options import DEFAULT_DB
+from ptutils.cli.summary import statistics_of
 
 __all__ = ["train"]
 
@@ -19,11 +21,38 @@ def train(session: Any, db: str | None) -> None:
         session: A Session that was built or resumed.
         db: The database as the person named it, to be repeated in the commands.
     """
+    where = [] if db in (None, DEFAULT_DB) else ["--db", str(db)]
     typer.echo(f"run {session.id}")
     session.run()
-    phase = session.status.phase
-    where = "" if db in (None, DEFAULT_DB) else f" --db {shlex.quote(str(db))}"
-    typer.echo(f"{phase} {_metrics(session)}".rstrip())
-    typer.echo(f"\n  ptutils ls{where} {_query(session)}")
-    typer.echo(f"  ptutils show{where} {session.id}")
-    typer.echo(f"  ptutils resume{where} {session.id} {_extension(session)}".rstrip())
+    typer.echo(_result(session))
+    typer.echo("\nTo find it, look at it, or go on with it:")
+    for command in (
+        ["ls", _query(session), *where],
+        ["show", session.id, *where],
+        ["resume", session.id, *_longer(session), *where],
+    ):
+        typer.echo(f"  ptutils {shlex.join(command)}")
+
+
+def _result(session: Any) -> str:
+    progress = session.status.progress
+    statistics = statistics_of(session.history.summary())
+    measured = [
+        f"{name} {format_value(values['last'])}"
+        for name, values in statistics.items()
+        if not name.startswith("train.")
+    ]
+    reached = f"{progress['step']} steps, {progress['epoch']} epochs"
+    return ", ".join([f"{session.status.phase} after {reached}", *measured])
+
+
+def _query(session: Any) -> str:
+    return f'experiment = "{session.experiment}"'
+
+
+def _longer(session: Any) -> list[str]:
+    """Return the setting that lets a completed run train for twice as long."""
+    if session.status.phase != "completed":
+        return []
+    duration = session.schedule.duration
+    return [f"schedule.duration={2 * duration.count} {duration.unit}"]

@@ -1,0 +1,158 @@
+"""The repository keeps its promises: commands, examples, names, layers, imports."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import ptutils
+from ptutils.core.catalogue import CATALOGUE
+from ptutils.core.query import parse_query
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+    environment.pop("PTUTILS_DB", None)
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def blocks(page: Path) -> Iterator[tuple[str, str]]:
+    for match in FENCE.finditer(page.read_text()):
+        yield match[1], match[2]
+
+
+class Reader:
+    """Someone who follows a page from the top, word for word, in an empty folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def follow(self, page: Path) -> None:
+        for language, text in blocks(page):
+            getattr(self, f"follow_{language}")(text)
+
+    def follow_text(self, text: str) -> None:
+        """Pictures are looked at."""
+
+    def follow_yaml(self, text: str) -> None:
+        name = re.match(r"# (\S+\.yaml)\n", text)
+        assert name, f"a YAML example says its file's name in its first line:\n{text}"
+        (self.folder / name[1]).write_text(text)
+
+    def follow_python(self, text: str) -> None:
+        self.succeed([sys.executable, "-W", "error", "-c", text])
+
+    def follow_sh(self, text: str) -> None:
+        for line in text.splitlines():
+            for command in recipe(line) if line.startswith("make ") else [line]:
+                self.succeed(["bash", "-c", self.spell(command)])
+
+    def spell(self, command: str) -> str:
+        """Put the newest run's id where a page says RUN."""
+        if not re.search(r"\bRUN\b", command):
+            return command
+        listing = run(["ptutils", "ls"], self.folder).stdout.splitlines()
+        return re.sub(r"\bRUN\b", listing[1].split("\t")[0], command)
+
+    def succeed(self, command: list[str]) -> None:
+        done = run(command, self.folder)
+        assert done.returncode == 0, f"{command[-1]}\n{done.stdout}\n{done.stderr}"
+
+
+def recipe(line: str) -> list[str]:
+    """Return what a make target runs once installed, without running the tests."""
+    done = run([*line.split(), "--dry-run", "--always-make"], ROOT)
+    assert done.returncode == 0, done.stderr
+    commands = [each for each in done.stdout.splitlines() if each.startswith(".venv")]
+    own = [each for each in commands if "pip install" not in each]
+    assert own, done.stdout
+    return [
+        each.removeprefix(".venv/bin/") for each in own if ".venv/bin/ptutils" in each
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_and_example_of_the_page_works(
+    page: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+
+    Reader(tmp_path).follow(page)
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("name", sorted(CATALOGUE))
+def test_public_name_is_documented(name: str) -> None:
+    pages = "\n".join(page.read_text() for page in PAGES)
+
+    assert getattr(ptutils, name).__doc__
+    assert re.search(rf"\b{name}\b", pages), f"no page mentions {name}"
+
+
+def test_queries_in_the_documentation_compile_to_their_filters() -> None:
+    text = (ROOT / "docs" / "concepts.md").read_text()
+    rows = re.findall(r"^\| `([^`]+)` \| `(\{[^`…]+)` \|$", text, re.MULTILINE)
+
+    assert len(rows) > 4
+    assert [parse_query(query) for query, _ in rows] == [
+        json.loads(document) for _, document in rows
+    ]
+
+
+def test_layers_hold() -> None:
+    done = run(["lint-imports", "--no-cache"], ROOT)
+
+    assert done.returncode == 0, done.stdout
+
+
+def test_continuous_integration_runs_the_test_command_and_nothing_else() -> None:
+    script = (ROOT / ".ci" / "run").read_text()
+
+    assert script.splitlines() == [
+        "#!/usr/bin/env bash",
+        "set -e",
+        'cd "$(dirname "$0")/.."',
+        "exec make test",
+    ]
+
+
+def test_version_is_the_same_everywhere() -> None:
+    metadata = (ROOT / "pyproject.toml").read_text()
+
+    assert f'\nversion = "{ptutils.__version__}"\n' in metadata
+
+
+def test_files_stay_within_400_lines() -> None:
+    long = {
+        str(path.relative_to(ROOT)): count
+        for path in (ROOT / "ptutils").rglob("*.py")
+        if (count := len(path.read_text().splitlines())) > 400
+    }
+
+    assert long == {}
