@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 from ptutils.errors import MissingNameError, StateMismatchError, nearest
 from ptutils.meta.formats import table as formats
-from ptutils.meta.codec.mappings import nested_mapping
+from ptutils.meta.codec.mappings import register_mapping
 from ptutils.meta.metamodule import MetaModule
+from ptutils.meta.paths import Trail, lookup, trail
 from ptutils.meta.values import Value
 
 __all__ = ["State"]
@@ -18,7 +19,6 @@ _S = TypeVar("_S", bound="State")
 _ABSENT = object()
 
 
-@nested_mapping
 class State(MetaModule, dict[Any, Any]):
     """A dict with dots, nesting and files.
 
@@ -98,11 +98,11 @@ class State(MetaModule, dict[Any, Any]):
         """Return the value of a key or dotted path, or ``default``."""
         value = super().get(key, _ABSENT)
         if value is _ABSENT:
-            value = _find(self, key)
-        return default if value is _ABSENT else value
+            return default if (found := _trail(self, key)) is None else lookup(found)
+        return value
 
     def __contains__(self, key: Value) -> bool:
-        return super().__contains__(key) or _find(self, key) is not _ABSENT
+        return super().__contains__(key) or _trail(self, key) is not None
 
     def __setitem__(self, key: Value, value: Value) -> None:
         super().__setitem__(key, _adopt(value, {}))
@@ -112,10 +112,10 @@ class State(MetaModule, dict[Any, Any]):
         return self
 
     def __missing__(self, key: Value) -> Value:
-        value = _find(self, key)
-        if value is _ABSENT:
+        found = _trail(self, key)
+        if found is None:
             raise _missing(self, key)
-        return value
+        return lookup(found)
 
     def __getattr__(self, name: str) -> Value:
         if name.startswith("__"):  # Protocols probe for these on every object.
@@ -146,6 +146,9 @@ class State(MetaModule, dict[Any, Any]):
 
     def _to_document(self) -> Value:
         return _release(self, {})
+
+
+register_mapping(State, nested=True)
 
 
 def _checked(source: Value) -> Value:
@@ -181,6 +184,10 @@ def _release(value: Value, memo: dict[int, Value]) -> Value:
     return known
 
 
+def _trail(state: State, path: Value) -> Trail | None:
+    return trail(state, path) if isinstance(path, str) else None
+
+
 def _missing(state: State, key: Value) -> MissingNameError:
     names = state.paths() if "." in str(key) else [str(known) for known in state]
     near = nearest(str(key), names)
@@ -206,30 +213,3 @@ def _leaves(
             yield here
         else:
             yield from _leaves(value, here, {*open_ids, id(value)})
-
-
-def _find(node: Value, path: Value) -> Value:
-    """Look ``path`` up below ``node``, the longest keys first."""
-    if not isinstance(path, str):
-        return _ABSENT
-    head, rest = path, ""
-    while head:
-        child = _child(node, head)
-        if child is not _ABSENT:
-            found = _find(child, rest) if rest else child
-            if found is not _ABSENT:
-                return found
-        head, _, last = head.rpartition(".")
-        rest = f"{last}.{rest}" if rest else last
-    return _ABSENT
-
-
-def _child(node: Value, name: str) -> Value:
-    if isinstance(node, Mapping):
-        # Read past State.get, which would come back here.
-        if isinstance(node, dict) and dict.__contains__(node, name):
-            return dict.__getitem__(node, name)
-        return next((v for k, v in node.items() if str(k) == name), _ABSENT)
-    if isinstance(node, (list, tuple)) and name.isdecimal() and int(name) < len(node):
-        return node[int(name)]
-    return _ABSENT

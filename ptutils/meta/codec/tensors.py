@@ -1,0 +1,214 @@
+"""torch: tensors of every dtype and layout that hold memory of their own.
+
+A tensor appears in the document as ``float32[3, 4]``; its storage is an artifact, which
+views of one storage share. Loaded when a tensor is first met. What autograd and hooks
+hang on a tensor (``grad``, ``grad_fn``) is not part of its value.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from ptutils.meta.codec.decode import Decoder
+from ptutils.meta.codec.encode import Encoder
+from ptutils.meta.codec.encoded import Buffer
+from ptutils.meta.codec.memory import (
+    described,
+    memory,
+    read_described,
+    read_integers,
+)
+from ptutils.meta.codec.storages import check_span, dense_strides, span
+from ptutils.meta.codec.table import Entry, Node, enter
+from ptutils.meta.values import Value
+
+__all__ = ["DTYPES", "PARAMETER", "TENSOR", "dtype_name", "with_gradient"]
+
+TENSOR: Final = "torch.Tensor"
+PARAMETER: Final = "torch.nn.Parameter"
+DTYPES: Final[dict[str, torch.dtype]] = {
+    str(dtype)[len("torch.") :]: dtype
+    for dtype in vars(torch).values()
+    if isinstance(dtype, torch.dtype)
+}
+"""Every dtype of this torch by its own name, without aliases."""
+
+_NAMES: Final = {
+    dtype: name for name, dtype in DTYPES.items() if not name.startswith(("q", "bits"))
+}
+
+
+def dtype_name(encoder: Encoder, value: torch.Tensor) -> str:
+    """Return the name of a tensor's dtype, after refusing what cannot be stored."""
+    name = _NAMES.get(value.dtype)
+    fault = ""
+    if name is None:
+        fault = f"a tensor of dtype {value.dtype}"
+    elif value.is_nested:
+        fault = "a nested tensor"
+    elif not value.is_leaf:
+        fault = "a tensor that remembers how it was computed"
+    elif value.__dict__:
+        fault = f"a tensor with the attribute {next(iter(value.__dict__))!r}"
+    if fault:
+        encoder.refuse(
+            "cannot store this tensor",
+            expected="one that its dtype, sizes, strides and bytes describe",
+            got=fault,
+            fix="store tensor.detach(), or convert it to a plain dense tensor",
+        )
+    return str(name)
+
+
+def _encode_tensor(encoder: Encoder, value: torch.Tensor) -> tuple[Value, Node]:
+    name = dtype_name(encoder, value)
+    if value.layout is not torch.strided:
+        return _encode_sparse(encoder, value)
+    shape, strides = value.shape, value.stride()
+    node: dict[str, Any] = {"is": TENSOR if type(value) is torch.Tensor else PARAMETER}
+    if list(strides) != dense_strides(shape):
+        node["strides"] = list(strides)
+    if value.requires_grad:
+        node["grad"] = True
+    if value.is_conj():
+        node["conj"] = True
+    if value.is_neg():
+        node["neg"] = True
+    if value.device.type != "cpu":
+        node["device"] = str(value.device)
+    if value.device.type != "meta" and value.numel():
+        _touch(encoder, value, node, strides)
+    return described(name, shape), node
+
+
+def _touch(
+    encoder: Encoder, value: torch.Tensor, node: dict[str, Any], strides: Value
+) -> None:
+    size = value.element_size()
+    start = value.storage_offset() * size
+    high = start + span(value.shape, strides)[1] * size + size
+    whole = value.untyped_storage()
+    storage = encoder.storage(
+        ("torch", whole._cdata), lambda first, last: _cut(whole, first, last)
+    )
+    storage.touch(node, low=start, high=high, start=start, unit=size)
+
+
+def _cut(whole: torch.UntypedStorage, first: int, last: int) -> Buffer:
+    if whole.device.type == "cpu":
+        return memory(whole.data_ptr() + first, last - first, whole)
+    span_of_bytes = torch.empty(0, dtype=torch.uint8, device=whole.device)
+    span_of_bytes.set_(whole, first, (last - first,), (1,))
+    content: Buffer = memoryview(span_of_bytes.cpu().numpy())
+    return content
+
+
+def _encode_sparse(encoder: Encoder, value: torch.Tensor) -> tuple[Value, Node]:
+    encode = ENCODE_SPARSE.get(value.layout)
+    if encode is None or type(value) is not torch.Tensor or value.is_conj():
+        encoder.refuse(
+            "cannot store this tensor",
+            expected="a strided tensor, or a sparse one that is no parameter",
+            got=f"a {type(value).__name__} of layout {value.layout}",
+            fix="store tensor.to_dense()",
+        )
+    document: tuple[Value, Node] = encode(encoder, value)
+    return document
+
+
+ENCODE_SPARSE: Final[dict[torch.layout, Any]] = {}
+"""By layout; filled by the file for sparse tensors."""
+
+
+def _decode_tensor(decoder: Decoder, plain: Value, node: dict[str, Any]) -> Value:
+    name, shape = read_described(decoder, plain)
+    dtype = DTYPES.get(name)
+    if dtype not in _NAMES:
+        decoder.refuse("a dtype of torch", name)
+    strides = dense_strides(shape)
+    if "strides" in node:
+        strides = read_integers(decoder, node["strides"], lowest=0)
+    offset = read_integers(decoder, [node.get("offset", 0)], lowest=0)[0]
+    is_meta = node.get("device") == "meta"
+    is_filled = check_span(
+        shape,
+        strides,
+        offset=offset,
+        itemsize=dtype.itemsize,
+        unit=dtype.itemsize,
+        available=_available(decoder, node, is_meta),
+    )
+    if is_filled and not is_meta:
+        storage = _storage(decoder, node)
+        value = torch.empty(0, dtype=dtype, device=storage.device)
+        value.set_(storage, offset, shape, strides)
+    else:
+        device = "meta" if is_meta else _device(decoder, node)
+        value = torch.empty_strided(shape, strides, dtype=dtype, device=device)
+    return with_gradient(decoder, _with_bits(decoder, value, node), node)
+
+
+def _available(decoder: Decoder, node: dict[str, Any], is_meta: bool) -> int:
+    if is_meta:
+        return -1
+    return len(decoder.artifact(node)) if "at" in node else 0
+
+
+def _device(decoder: Decoder, node: dict[str, Any]) -> torch.device:
+    name = decoder.device or node.get("device", "cpu")
+    try:
+        return torch.device(name)
+    except (RuntimeError, TypeError) as error:
+        decoder.refuse("a device", name, error)
+
+
+def _storage(decoder: Decoder, node: dict[str, Any]) -> torch.UntypedStorage:
+    """Return the storage that a node refers to: copied once, shared by its views."""
+    key = ("torch", decoder.artifact_number(node))
+    storage: torch.UntypedStorage | None = decoder.storages.get(key)
+    if storage is None:
+        content = decoder.artifact(node)
+        host = torch.empty(len(content), dtype=torch.uint8)
+        host.numpy()[:] = np.frombuffer(content, dtype=np.uint8)
+        try:
+            storage = host.to(_device(decoder, node)).untyped_storage()
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            fix = "decode with device='cpu'"
+            decoder.refuse("a device of this machine", node.get("device"), error, fix)
+        decoder.storages[key] = storage
+    return storage
+
+
+def _with_bits(
+    decoder: Decoder, value: torch.Tensor, node: dict[str, Any]
+) -> torch.Tensor:
+    if node.get("conj"):
+        if not value.is_complex():
+            decoder.refuse("a complex tensor to conjugate", str(value.dtype))
+        value = torch.conj(value)
+    return torch._neg_view(value) if node.get("neg") else value
+
+
+def with_gradient(
+    decoder: Decoder, value: torch.Tensor, node: dict[str, Any]
+) -> torch.Tensor:
+    """Return ``value`` as the class, and with the ``requires_grad``, that a node says."""
+    wants = bool(node.get("grad"))
+    if wants and not (value.is_floating_point() or value.is_complex()):
+        decoder.refuse("a floating dtype for a gradient", str(value.dtype))
+    if node["is"] == PARAMETER:
+        return torch.nn.Parameter(value, requires_grad=wants)
+    return value.requires_grad_() if wants else value
+
+
+enter(
+    Entry(tag=TENSOR, encode=_encode_tensor, decode=_decode_tensor, is_shared=True),
+    torch.Tensor,
+)
+enter(
+    Entry(tag=PARAMETER, encode=_encode_tensor, decode=_decode_tensor, is_shared=True),
+    torch.nn.Parameter,
+)
