@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any, Protocol, TypeGuard
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import torch
 from torch.utils.data import TensorDataset, default_collate, get_worker_info
@@ -28,6 +28,7 @@ Task = tuple[int, Order]
 """What one batch is: its epoch and the indices of its samples."""
 
 
+@runtime_checkable
 class MapDataset(Protocol):
     """What can be read from: a Dataset of ptutils, or any map-style one of torch."""
 
@@ -62,8 +63,13 @@ class BatchReader:
         self._generator = torch.Generator()
         self._get: Callable[[int], Value] = dataset.__getitem__
         self._draws_globally = not _leaves_streams_alone(dataset)
+        self._rekey: list[Callable[[int], object]] = []
+        if self._draws_globally:
+            self._rekey.append(seed_streams)
         if _is_ours(dataset):
             self._get = self._get_ours
+            if dataset.transform is not None:
+                self._rekey.append(self._generator.manual_seed)
             if dataset.is_read_whole() and not self._draws_globally:
                 self.read = self._read_whole
 
@@ -86,24 +92,31 @@ class BatchReader:
             raise self._fault(f"read samples {_few(task[1])}", error) from error
 
     def _read_each(self, task: Task) -> Value:
-        stream = stream_of(self._seed, task[0])
         is_training_process = get_worker_info() is None
         with kept_streams() if self._draws_globally and is_training_process else _FREE:
-            samples = [self._read_one(stream, index) for index in task[1].tolist()]
+            samples = self._samples(*task)
         try:
             return default_collate(samples)
         except Exception as error:
             raise self._fault(f"stack samples {_few(task[1])}", error) from error
 
-    def _read_one(self, stream: int, index: int) -> Value:
-        key = sample_key(stream, index)
-        self._generator.manual_seed(key)
-        if self._draws_globally:
-            seed_streams(key)
+    def _samples(self, epoch: int, indices: Order) -> list[Value]:
+        stream = stream_of(self._seed, epoch)
+        todo = iter(indices.tolist())
+        get = self._get
         try:
-            return self._get(index)
+            if not self._rekey:
+                return [get(index) for index in todo]
+            return [self._get_keyed(stream, index) for index in todo]
         except Exception as error:
-            raise self._fault(f"read sample {index}", error) from error
+            failed = indices[-1 - len(list(todo))]
+            raise self._fault(f"read sample {failed}", error) from error
+
+    def _get_keyed(self, stream: int, index: int) -> Value:
+        key = sample_key(stream, index)
+        for seed in self._rekey:
+            seed(key)
+        return self._get(index)
 
     def _get_ours(self, index: int) -> Value:
         return self.dataset.sample(index, self._generator)

@@ -117,9 +117,16 @@ class DataLoader(Module):
         seed = seed if self.seed is None else self.seed
         self._bound = _Bound(dataset, seed=seed, path=path)
 
+    def _before_save(self) -> None:
+        if self._has_dataset() and self.state.position == 0:
+            self.state.layout = self._layout()
+
     def _after_load(self) -> None:
-        if self._bound is not None or self.dataset is not None:
+        if self._has_dataset():
             self._settle()
+
+    def _has_dataset(self) -> bool:
+        return self._bound is not None or not isinstance(self.dataset, str | None)
 
     def _settle(self) -> None:
         """Check that the position counts batches as they are now, and note how.
@@ -150,8 +157,8 @@ class DataLoader(Module):
 
     def _binding(self) -> _Bound:
         own = self.dataset
-        is_own = own is not None and not isinstance(own, str)
-        if is_own and (self._bound is None or self._bound.reader.dataset is not own):
+        bound = None if self._bound is None else self._bound.reader.dataset
+        if own is not None and not isinstance(own, str) and own is not bound:
             self.bind(own)
         if self._bound is None:
             raise DataError(

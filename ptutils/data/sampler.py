@@ -55,7 +55,7 @@ class ShuffledSampler(Sampler):
 
     Example:
         >>> ShuffledSampler(seed=0).order(epoch=0, length=5).tolist()
-        [1, 3, 0, 2, 4]
+        [0, 2, 1, 4, 3]
 
     Source:
         Philox: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3". Its
