@@ -1,0 +1,130 @@
+"""PyTorch's files, read with ``weights_only``, so that reading runs no code.
+
+What ``torch.save`` keeps exactly is saved as itself, so that ``torch.load`` gives a
+state dict. Anything else is saved in the codec's form, under the key ``_ptutils``.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from ptutils.errors import FormatError
+from ptutils.meta.codec import Encoded, decode, dumps, encode, loads
+from ptutils.meta.formats.atomic import replacing
+from ptutils.meta.formats.table import register_format
+from ptutils.meta.values import Value
+
+__all__ = ["read_pt", "write_pt"]
+
+_KEY: Final = "_ptutils"
+_TENSORS: Final = (torch.Tensor, torch.nn.Parameter)
+_SCALARS: Final = (type(None), bool, int, float, str)
+_DTYPES: Final = frozenset({
+    torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64,
+    torch.float16, torch.bfloat16, torch.float32, torch.float64,
+    torch.complex64, torch.complex128,
+})  # fmt: skip
+_DEEPEST: Final = 50
+
+
+def read_pt(path: Path) -> Value:
+    """Return the value that a PyTorch file holds, tensors on the CPU.
+
+    Raises:
+        FormatError: If the file is not PyTorch's, or holds objects that only code
+            could make.
+        DecodeError: If it is in the codec's form and damaged.
+    """
+    content = path.read_bytes()
+    try:
+        value = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise FormatError(
+            f"cannot read {path}",
+            expected="a file of torch.save with tensors and plain containers",
+            got=str(error).partition("\n")[0],
+            fix="save the state_dict() alone",
+        ) from error
+    if type(value) is not dict or value.keys() != {_KEY}:
+        return value
+    return _from_codec(path, value[_KEY])
+
+
+def write_pt(path: Path, value: Value) -> None:
+    """Write a value as a PyTorch file, which appears whole.
+
+    Raises:
+        EncodeError: If a part of the value cannot be stored.
+    """
+    content = value if _is_native(value, 0) else {_KEY: _to_codec(value)}
+    with replacing(path) as file:
+        torch.save(content, file)
+
+
+def _is_native(value: Value, depth: int) -> bool:
+    kind = type(value)
+    if kind in _TENSORS:
+        return _is_native_tensor(value)
+    if kind in _SCALARS:
+        return kind is not int or value.bit_length() < 64
+    if depth > _DEEPEST:
+        return False
+    if kind in (list, tuple):
+        return all(_is_native(item, depth + 1) for item in value)
+    if kind in (dict, OrderedDict):
+        return _KEY not in value and all(
+            type(key) in _SCALARS and _is_native(item, depth + 1)
+            for key, item in value.items()
+        )
+    return False
+
+
+def _is_native_tensor(value: torch.Tensor) -> bool:
+    return (
+        value.dtype in _DTYPES
+        and value.layout is torch.strided
+        and value.device.type == "cpu"
+        and value.is_leaf
+        and not (value.__dict__ or value.is_conj() or value.is_neg())
+        and value.is_contiguous()
+        # torch.save would write all of a storage for a view of a part.
+        and value.untyped_storage().nbytes() == value.nbytes
+    )
+
+
+def _to_codec(value: Value) -> dict[str, Any]:
+    encoded = encode(value)
+    return {
+        "document": dumps(encoded.document),
+        "types": encoded.types,
+        "artifacts": [
+            torch.from_numpy(np.frombuffer(artifact, dtype=np.uint8).copy())
+            for artifact in encoded.artifacts
+        ],
+    }
+
+
+def _from_codec(path: Path, parts: Value) -> Value:
+    try:
+        encoded = Encoded(
+            document=loads(parts["document"]),
+            types=parts["types"],
+            artifacts=tuple(memoryview(item.numpy()) for item in parts["artifacts"]),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise FormatError(
+            f"cannot read {path}",
+            expected="document, types and artifacts",
+            got=f"{parts!r:.60}",
+        ) from error
+    return decode(encoded)
+
+
+register_format(".pt", read=read_pt, write=write_pt)
