@@ -83,6 +83,8 @@ class Column(Sequence[Point]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Column) and _exact(self) == _exact(other)
 
+    __hash__ = None  # type: ignore[assignment]  # it may hold lists
+
 
 Chunk: TypeAlias = Column
 """A part of a column, as it goes to the database and comes back."""
