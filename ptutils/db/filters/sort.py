@@ -10,7 +10,8 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ptutils.db.filters.order import EMPTY, MISSING, invert, key
@@ -18,7 +19,7 @@ from ptutils.db.filters.paths import Parts, field_path, position
 from ptutils.errors import QueryError
 from ptutils.meta.values import Document, Value
 
-__all__ = ["Sort", "SortKey", "check_sort", "compile_sort"]
+__all__ = ["Sort", "SortKey", "check_sort", "compile_sort", "ordered"]
 
 Sort = Sequence[tuple[str, int]]
 """Pairs of a path and 1 (ascending) or -1 (descending), the first deciding first."""
@@ -60,6 +61,24 @@ def compile_sort(sort: Sort) -> Callable[[Document], SortKey]:
         return min(map(comparable, _expand(fresh, list(paths), document, none)))
 
     return sort_key
+
+
+def ordered(
+    documents: Iterable[Document], sort: Sort, count: int = 0
+) -> Iterator[Document]:
+    """Yield documents in the wanted order; equal ones keep theirs.
+
+    Args:
+        documents: Any number.
+        sort: Empty to keep the order.
+        count: How many of the first are needed at most; 0 means all.
+    """
+    if not sort:
+        return iter(documents)
+    sort_key = compile_sort(sort)
+    if count:
+        return iter(heapq.nsmallest(count, documents, key=sort_key))
+    return iter(sorted(documents, key=sort_key))
 
 
 def _wrong_direction(pair: Value) -> QueryError:

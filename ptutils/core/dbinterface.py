@@ -1,0 +1,355 @@
+"""The contract of a database: generic verbs for any document, over a few hooks.
+
+A backend fills the hooks (underscored, abstract), which speak of *plain* documents
+(see :data:`ptutils.meta.values.Document`) and of bytes; everything else is written
+here once, for every backend.
+"""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from ptutils.core.document import (
+    SIDECAR,
+    check_update,
+    is_exact,
+    new_id,
+    plain_filter,
+    plain_update,
+    restrict,
+    seal,
+    unseal,
+)
+from ptutils.core.module import Module
+from ptutils.errors import DatabaseError, NotFoundError, QueryError, nearest
+from ptutils.meta.codec import Buffer
+from ptutils.meta.values import Document, Value
+
+if TYPE_CHECKING:
+    from ptutils.core.run import Runs
+
+__all__ = ["DBInterface"]
+
+_VERBS: Final = ("delete", "exists", "find", "load", "load_from_ids", "save", "update")
+
+
+class DBInterface(Module, ABC):
+    """A database of nested documents, arrays and tensors included.
+
+    What is saved comes back equal and of the same types. Filters, sorts, projections
+    and updates are MongoDB's, on every backend. Threads may share one instance; a
+    process that forks may go on using it on both sides.
+
+    Example:
+        >>> from ptutils.db.memory import MemoryInterface
+        >>> db = MemoryInterface()
+        >>> identity = db.save({"name": "a", "betas": (0.9, 0.999)})
+        >>> db.load({"betas": 0.9})["betas"]
+        (0.9, 0.999)
+    """
+
+    def save(
+        self, document: Mapping[str, Value], collection: str = "documents"
+    ) -> Value:
+        """Store a document durably and return its ``_id``.
+
+        Args:
+            document: Any nested values; an ``_id`` is made where there is none.
+            collection: The group of documents to put it in.
+
+        Raises:
+            EncodeError: If a value cannot be stored exactly; nothing is stored.
+            DatabaseError: If the ``_id`` is taken, or the database cannot be written.
+        """
+        if not isinstance(document, Mapping):
+            raise DatabaseError(
+                "cannot save this as a document",
+                expected="a dict",
+                got=type(document).__name__,
+                fix="wrap it: db.save({'value': ...})",
+            )
+        named = {"_id": new_id(), **document}
+        plain = seal(named, self._put)
+        self._insert(collection, [plain])
+        return named["_id"]
+
+    def load(self, which: Value, collection: str = "documents") -> Document:
+        """Return the document with an ``_id``, or the first that a filter finds.
+
+        Raises:
+            NotFoundError: If there is none.
+        """
+        filter = which if isinstance(which, dict) else {"_id": which}
+        return unseal(self._one(collection, plain_filter(filter)), self._get)
+
+    def find(
+        self,
+        filter: Document | None = None,
+        *,
+        sort: Sequence[tuple[str, int]] | None = None,
+        limit: int = 0,
+        skip: int = 0,
+        projection: Document | Sequence[str] | None = None,
+        collection: str = "documents",
+    ) -> list[Document]:
+        """Return all documents that a MongoDB filter finds.
+
+        Args:
+            filter: ``None`` finds all.
+            sort: Pairs of a path and 1 or -1; the order of saving by default.
+            limit: How many at most; 0 means all.
+            skip: How many to leave out at the beginning.
+            projection: Which paths to return: ``["a", "b.c"]``, ``{"a": 1}`` or, all
+                but these, ``{"a": 0}``.
+            collection: Where to look.
+
+        Raises:
+            QueryError: If the filter or another argument is wrong.
+        """
+        wanted = plain_filter(filter or {})
+        order = list(sort or ())
+        if projection:
+            return self._find_parts(collection, wanted, order, limit, skip, projection)
+        found = self._find(collection, wanted, sort=order, limit=limit, skip=skip)
+        return [unseal(document, self._get) for document in found]
+
+    def update(
+        self,
+        filter: Document,
+        update: Document,
+        *,
+        many: bool = False,
+        upsert: bool = False,
+        collection: str = "documents",
+    ) -> int:
+        """Change the first document that a filter finds, or all, atomically.
+
+        Args:
+            filter: Which documents.
+            update: ``$set $unset $inc $push $addToSet $pull`` with plain values.
+            many: Change all that are found.
+            upsert: Insert what filter and update describe if none is found.
+            collection: Where to look.
+
+        Returns:
+            How many documents were found, or 1 if one was inserted.
+
+        Raises:
+            QueryError: If the update is wrong, or does not fit a document.
+            EncodeError: If a value is not plain.
+        """
+        wanted, change = plain_filter(filter), plain_update(update)
+        with self._transaction():
+            self._check_sidecars(collection, wanted, change, 0 if many else 1)
+            return self._update(collection, wanted, change, many=many, upsert=upsert)
+
+    def delete(self, filter: Document, collection: str = "documents") -> int:
+        """Delete all documents that a filter finds and return how many there were."""
+        return self._delete(collection, plain_filter(filter))
+
+    def load_from_ids(
+        self, ids: Iterable[Value], collection: str = "documents"
+    ) -> list[Document]:
+        """Return the documents with these ids, in this order.
+
+        Raises:
+            NotFoundError: If any is missing; all the missing ones are named.
+        """
+        found, missing = [], []
+        for each in ids:
+            try:
+                found.append(self.load({"_id": each}, collection))
+            except NotFoundError:
+                missing.append(each)
+        if missing:
+            raise NotFoundError(
+                f"cannot load {len(missing)} of {len(found) + len(missing)} documents "
+                f"from {collection!r}",
+                path=self.url,
+                got=f"no document with '_id' {', '.join(map(repr, missing))}",
+            )
+        return found
+
+    def exists(self, filter: Document, collection: str = "documents") -> bool:
+        """Return whether a filter finds anything."""
+        return bool(self._find(collection, plain_filter(filter), limit=1))
+
+    def access(self, request: Mapping[str, Value]) -> Value:
+        """Answer one request: a dict with a ``verb`` and the arguments of that method.
+
+        Raises:
+            QueryError: If there is no such verb.
+
+        Example:
+            >>> from ptutils.db.memory import MemoryInterface
+            >>> MemoryInterface().access({"verb": "find", "filter": {"a": 1}})
+            []
+        """
+        arguments = dict(request)
+        verb = arguments.pop("verb", None)
+        if verb not in _VERBS:
+            close = nearest(str(verb), _VERBS)
+            raise QueryError(
+                f"cannot answer a request with the verb {verb!r}",
+                expected="one of " + ", ".join(_VERBS),
+                fix=f"did you mean {close!r}?" if close else "",
+            )
+        return getattr(self, verb)(**arguments)
+
+    __call__ = access
+
+    def flush(self) -> None:
+        """Make durable what was saved; backends that never put it off do nothing."""
+
+    def close(self) -> None:
+        """Let go of files and connections; using it again opens them again."""
+        self._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def runs(self) -> Runs:
+        """The runs in this database: find, inspect, resume, branch."""
+        # By name, because a Run holds a database: core.run imports this file.
+        runs: Runs = importlib.import_module("ptutils.core.run").Runs(self)
+        return runs
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """What ``ptutils.connect`` takes to open this database."""
+
+    @abstractmethod
+    def _insert(self, collection: str, documents: Sequence[Document]) -> None:
+        """Store plain documents, all or none; a taken ``_id`` is a DatabaseError."""
+
+    @abstractmethod
+    def _find(
+        self,
+        collection: str,
+        filter: Document,
+        *,
+        sort: Sequence[tuple[str, int]] = (),
+        limit: int = 0,
+        skip: int = 0,
+        projection: Document | Sequence[str] | None = None,
+    ) -> list[Document]:
+        """Return fresh plain documents, in order of insertion if no sort is given."""
+
+    @abstractmethod
+    def _count(self, collection: str, filter: Document) -> int:
+        """Return how many documents the filter finds."""
+
+    @abstractmethod
+    def _update(
+        self,
+        collection: str,
+        filter: Document,
+        update: Document,
+        *,
+        many: bool = False,
+        upsert: bool = False,
+    ) -> int:
+        """Change one or all found, atomically: a filter makes it a compare-and-set."""
+
+    @abstractmethod
+    def _delete(self, collection: str, filter: Document) -> int:
+        """Delete all found and return how many there were."""
+
+    @abstractmethod
+    def _transaction(self) -> AbstractContextManager[None]:
+        """All or nothing, durable at exit, re-entrant within a thread."""
+
+    @abstractmethod
+    def _put(self, artifacts: Sequence[Buffer]) -> list[str]:
+        """Store bytes by content and return their blake3 digests; durable on return."""
+
+    @abstractmethod
+    def _get(self, digest: str) -> memoryview:
+        """Return the bytes with this digest, verified."""
+
+    @abstractmethod
+    def _close(self) -> None:
+        """Let go of files and connections."""
+
+    def _one(self, collection: str, filter: Document) -> Document:
+        """Return the first plain document found.
+
+        Raises:
+            NotFoundError: If there is none.
+        """
+        found = self._find(collection, filter, limit=1)
+        if not found:
+            raise NotFoundError(
+                f"found no document in {collection!r}",
+                path=self.url,
+                expected=f"one that matches {filter!r:.200}",
+                got=f"{self._count(collection, {})} documents, none of which does",
+            )
+        return found[0]
+
+    def _find_parts(
+        self,
+        collection: str,
+        filter: Document,
+        sort: Sequence[tuple[str, int]],
+        limit: int,
+        skip: int,
+        projection: Document | Sequence[str],
+    ) -> list[Document]:
+        """Project, and restore the types of what is left."""
+        shown = (
+            dict(projection)
+            if isinstance(projection, dict)
+            else dict.fromkeys(projection, 1)
+        )
+        is_id_hidden = not shown.get("_id", 1)
+        if is_id_hidden:
+            del shown["_id"]
+        if _keeps(shown):
+            shown[SIDECAR] = 1
+        parts = self._find(
+            collection, filter, sort=sort, limit=limit, skip=skip, projection=shown
+        )
+        return [self._part(collection, part, is_id_hidden) for part in parts]
+
+    def _part(self, collection: str, part: Document, is_id_hidden: bool) -> Document:
+        if not is_exact(part):
+            whole = self._one(collection, {"_id": part["_id"]})
+            plain = {name: each for name, each in whole.items() if name != SIDECAR}
+            del part[SIDECAR]
+            part = restrict(unseal(whole, self._get), plain, part)
+        if is_id_hidden:
+            del part["_id"]
+        return part
+
+    def _check_sidecars(
+        self, collection: str, filter: Document, update: Document, limit: int
+    ) -> None:
+        shown = [f"{SIDECAR}.types"]
+        for found in self._find(collection, filter, limit=limit, projection=shown):
+            if not is_exact(found):
+                where = f"{collection}.{found['_id']}"
+                check_update(update, found[SIDECAR], where)
+
+
+def _keeps(projection: Document) -> bool:
+    """Return whether a projection names what to keep, not what to drop."""
+    values = [value for name, value in projection.items() if name != "_id"]
+    while values and isinstance(values[0], dict):
+        values = list(values[0].values())
+    return bool(values[0]) if values else bool(projection.get("_id"))

@@ -1,0 +1,222 @@
+"""Artifacts: bytes addressed by their blake3, in packs that are never changed.
+
+A pack is a safetensors file: its tensors are named by their digests, have dtype U8 and
+begin at multiples of 64 bytes, so that any tool can read it and memory can be mapped.
+Where bytes must be skipped to get there, a tensor called ``pad.N`` fills the gap. It is
+written aside, made durable and then renamed: a pack is whole, or not there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import mmap
+import os
+import secrets
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from blake3 import blake3
+
+from ptutils.errors import CorruptError, DatabaseError, NotFoundError
+from ptutils.meta.codec import Buffer
+
+__all__ = ["Packs", "Place", "absent", "digest_of"]
+
+_ALIGNMENT: Final = 64
+_FIX: Final = (
+    "restore this file from a copy, or go back to a checkpoint that does not need it"
+)
+
+
+def digest_of(artifact: Buffer) -> str:
+    """Return the address of some bytes, on one thread."""
+    return blake3(artifact).hexdigest()
+
+
+def absent(digest: str, where: str) -> NotFoundError:
+    """Return the error for a digest that no pack holds."""
+    return NotFoundError(
+        f"found no artifact {digest}", path=where, expected="one that was stored here"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where an artifact lies: a pack's file name, and a span of it in bytes."""
+
+    pack: str
+    offset: int
+    size: int
+
+
+class Packs:
+    """The folder of packs beside a database.
+
+    Args:
+        folder: Made when the first pack is written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._maps: dict[str, mmap.mmap] = {}
+
+    def write(self, artifacts: Mapping[str, Buffer]) -> dict[str, Place]:
+        """Write one new pack, durable on return, and say where each artifact lies.
+
+        Args:
+            artifacts: By digest; at least one.
+
+        Raises:
+            DatabaseError: If the folder cannot be written; nothing is left behind.
+        """
+        # Whole multiples of the alignment first: then hardly any gap is needed.
+        order = sorted(
+            artifacts, key=lambda one: (len(artifacts[one]) % _ALIGNMENT, one)
+        )
+        header, offsets = _layout({digest: len(artifacts[digest]) for digest in order})
+        name = f"{digest_of(header)}.safetensors"
+        try:
+            self._make_folder()
+            with self._aside(name) as file:
+                file.write(header)
+                for digest in order:
+                    file.write(bytes(offsets[digest] - file.tell()))
+                    file.write(artifacts[digest])
+        except OSError as error:
+            raise DatabaseError(
+                "cannot write an artifact pack",
+                path=str(self.folder),
+                got=error.strerror or str(error),
+                fix="free space or make the folder writable; nothing was changed",
+            ) from error
+        return {
+            digest: Place(pack=name, offset=offset, size=len(artifacts[digest]))
+            for digest, offset in offsets.items()
+        }
+
+    def read(self, digest: str, place: Place) -> memoryview:
+        """Return an artifact, mapped and verified.
+
+        Raises:
+            CorruptError: If the pack is gone, too short, or holds other bytes.
+        """
+        pack = self._map(digest, place)
+        view = memoryview(pack)[place.offset : place.offset + place.size]
+        found = digest_of(view)
+        if found != digest:
+            self._maps.pop(place.pack, None)
+            raise self._corrupt(digest, place, f"bytes with digest {found}")
+        return view
+
+    def holds(self, pack: str) -> bool:
+        """Return whether a pack's file is there."""
+        return (self.folder / pack).is_file()
+
+    def close(self) -> None:
+        """Let go of the mapped packs; views that are still in use stay valid."""
+        self._maps.clear()
+
+    def _map(self, digest: str, place: Place) -> mmap.mmap:
+        known = self._maps.get(place.pack)
+        if known is not None:
+            return known
+        path = self.folder / place.pack
+        try:
+            with path.open("rb") as file:
+                # Reading past the end of a mapped file kills the process: look first.
+                size = os.fstat(file.fileno()).st_size
+                if size < place.offset + place.size:
+                    raise self._corrupt(digest, place, f"{size} bytes")
+                found = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+        except OSError as error:
+            if isinstance(error, CorruptError):
+                raise
+            why = error.strerror or str(error)
+            raise self._corrupt(digest, place, why) from error
+        self._maps[place.pack] = found
+        return found
+
+    def _corrupt(self, digest: str, place: Place, got: str) -> CorruptError:
+        return CorruptError(
+            f"cannot read artifact {digest}",
+            path=str(self.folder / place.pack),
+            expected=f"{place.size} bytes at {place.offset} with that digest",
+            got=got,
+            fix=_FIX,
+        )
+
+    def _make_folder(self) -> None:
+        if not self.folder.is_dir():
+            self.folder.mkdir(exist_ok=True)
+            _sync_folder(self.folder.parent)
+
+    @contextlib.contextmanager
+    def _aside(self, name: str) -> Iterator[_File]:
+        aside = self.folder / f".{secrets.token_hex(8)}.tmp"
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb", buffering=0) as file:
+                yield _File(file.fileno())
+                os.fsync(file.fileno())
+            aside.rename(self.folder / name)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
+        _sync_folder(self.folder)
+
+
+class _File:
+    """A file that is written from the beginning, each buffer wholly."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._position = 0
+
+    def tell(self) -> int:
+        return self._position
+
+    def write(self, buffer: Buffer) -> None:
+        rest = memoryview(buffer)
+        while rest:  # One call writes at most 2 GiB, and less on a full disk.
+            written = os.write(self._descriptor, rest)
+            self._position += written
+            rest = rest[written:]
+
+
+def _layout(sizes: Mapping[str, int]) -> tuple[bytes, dict[str, int]]:
+    """Return a pack's header, and where in the file each artifact begins."""
+    spans: dict[str, tuple[int, int]] = {}
+    end = 0
+    for number, (digest, size) in enumerate(sizes.items()):
+        gap = -end % _ALIGNMENT
+        if gap:
+            spans[f"pad.{number}"] = (end, end + gap)
+            end += gap
+        spans[digest] = (end, end + size)
+        end += size
+    text = json.dumps(
+        {
+            name: {
+                "dtype": "U8",
+                "shape": [stop - start],
+                "data_offsets": [start, stop],
+            }
+            for name, (start, stop) in spans.items()
+        },
+        separators=(",", ":"),
+    ).encode()
+    text += b" " * (-(len(text) + 8) % _ALIGNMENT)
+    header = struct.pack("<Q", len(text)) + text
+    return header, {digest: len(header) + spans[digest][0] for digest in sizes}
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
