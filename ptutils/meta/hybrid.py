@@ -21,8 +21,8 @@ class hybrid(Generic[_P, _R]):  # noqa: N801 - a decorator, like classmethod
     Example:
         >>> class Greeter:
         ...     @hybrid
-        ...     def who(this):
-        ...         return "class" if isinstance(this, type) else "instance"
+        ...     def who(self):
+        ...         return "class" if isinstance(self, type) else "instance"
         >>> Greeter.who(), Greeter().who()
         ('class', 'instance')
     """
@@ -34,6 +34,4 @@ class hybrid(Generic[_P, _R]):  # noqa: N801 - a decorator, like classmethod
     def __get__(
         self, instance: object | None, owner: type[Any] | None = None
     ) -> Callable[_P, _R]:
-        return types.MethodType(
-            self.__func__, owner if instance is None else instance
-        )
+        return types.MethodType(self.__func__, owner if instance is None else instance)

@@ -48,7 +48,7 @@ class MetaModule(abc.ABC):
         return formats.write(path, self._to_document())
 
     @hybrid
-    def load(this: Any, path: str | os.PathLike[str], *, trust: bool = False) -> Any:
+    def load(self: Any, path: str | os.PathLike[str], *, trust: bool = False) -> Any:
         """Read a file: on the class a new instance, on an instance into that instance.
 
         Args:
@@ -63,7 +63,7 @@ class MetaModule(abc.ABC):
             DecodeError: If the file is damaged.
         """
         value = formats.read(path, trust=trust)
-        instance = this() if isinstance(this, type) else this
+        instance = self() if isinstance(self, type) else self
         instance.load_state_dict(value)
         return instance
 

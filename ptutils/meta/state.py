@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from ptutils.errors import MissingNameError, StateMismatchError, nearest
-from ptutils.meta.formats import table as formats
 from ptutils.meta.codec.mappings import register_mapping
+from ptutils.meta.formats import table as formats
 from ptutils.meta.metamodule import MetaModule
 from ptutils.meta.paths import Trail, lookup, trail
 from ptutils.meta.values import Value

@@ -32,7 +32,7 @@ def _by_value(kind: type[Any], python: type[Any]) -> None:
 
     def decode(decoder: Decoder, plain: Value, node: dict[str, Any]) -> Value:
         held = decoder.expect(decoder.value(plain, node.get("value")), python)
-        return _checked(decoder, lambda: kind(held), lambda value: python(value), held)
+        return _checked(decoder, lambda: kind(held), python, held)
 
     enter(Entry(tag=tag, encode=encode, decode=decode), kind)
 

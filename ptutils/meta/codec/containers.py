@@ -6,8 +6,7 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
-from ptutils.errors import EncodeError
-from ptutils.meta.codec.decode import Decoder
+from ptutils.meta.codec.decode import Decoder, decode
 from ptutils.meta.codec.encode import Encoder, encode
 from ptutils.meta.codec.encoded import Encoded
 from ptutils.meta.codec.keys import is_plain_key, plain_key
@@ -220,8 +219,7 @@ def _decode_ordered(decoder: Decoder, plain: Value, node: dict[str, Any]) -> Val
         pair = decoder.expect(node["attributes"], list)
         if len(pair) != 2 or type(pair[0]) is not dict or type(pair[1]) is not str:
             decoder.refuse("attributes and their types", pair)
-        from_pair = _nested(Encoded(document=pair[0], types=pair[1]))
-        value.__dict__.update(from_pair)
+        value.__dict__.update(decode(Encoded(document=pair[0], types=pair[1])))
     return value
 
 
@@ -342,9 +340,7 @@ for _kind, _write, _read in (
     (deque, _encode_deque, _decode_deque),
     (set, _encode_set, _decode_set),
 ):
-    enter(
-        Entry(tag=_kind.__name__, encode=_write, decode=_read, is_shared=True), _kind
-    )
+    enter(Entry(tag=_kind.__name__, encode=_write, decode=_read, is_shared=True), _kind)
 for _kind, _write, _read in (
     (tuple, _encode_tuple, _decode_tuple),
     (range, _encode_parts, _decode_range),

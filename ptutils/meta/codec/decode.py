@@ -6,7 +6,7 @@ table, a class among those that the running program has registered.
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
 from ptutils.errors import DecodeError, nearest
@@ -46,7 +46,9 @@ def _tree(types: str) -> Node:
     sidecar = loads(types)
     if not isinstance(sidecar, dict) or set(sidecar) != {"format", "tree"}:
         raise DecodeError(
-            "cannot read the sidecar", expected="format and tree", got=f"{sidecar!r:.60}"
+            "cannot read the sidecar",
+            expected="format and tree",
+            got=f"{sidecar!r:.60}",
         )
     if sidecar["format"] != FORMAT:
         raise DecodeError(
@@ -103,7 +105,10 @@ class Decoder:
         number = node.get("id")
         if number is None:
             return
-        if type(number) is not int or self._by_id.setdefault(number, value) is not value:
+        if (
+            type(number) is not int
+            or self._by_id.setdefault(number, value) is not value
+        ):
             self.refuse("an id that is used once", number)
 
     def artifact(self, node: dict[str, Any]) -> Buffer:
@@ -155,16 +160,12 @@ class Decoder:
 
     def _plain(self, plain: Value) -> Value:
         kind = type(plain)
-        if kind in _EXACT:
-            return plain
-        if kind is str and is_plain_text(plain):
-            return plain
-        if kind is int and -(2**63) <= plain < 2**63:
-            return plain
-        if kind is datetime and _is_plain_moment(plain):
-            return plain
         if kind is not list and kind is not dict:
-            self.refuse("a plain value", plain)
+            return (
+                plain
+                if _is_plain_scalar(plain)
+                else self.refuse("a plain value", plain)
+            )
         if len(self.path) > MAX_DEPTH:
             self.refuse(f"at most {MAX_DEPTH} containers inside each other", plain)
         if kind is list:
@@ -175,9 +176,13 @@ class Decoder:
         return {key: self.child(key, item, None) for key, item in plain.items()}
 
 
-def _is_plain_moment(moment: datetime) -> bool:
-    return (
-        moment.tzinfo is timezone.utc
-        and moment.microsecond % 1000 == 0
-        and not moment.fold
-    )
+def _is_plain_scalar(value: Value) -> bool:
+    kind = type(value)
+    if kind is str:
+        return is_plain_text(value)
+    if kind is int:
+        return -(2**63) <= value < 2**63
+    if kind is datetime:
+        is_whole = value.microsecond % 1000 == 0 and not value.fold
+        return value.tzinfo is UTC and is_whole
+    return kind in _EXACT

@@ -1,4 +1,4 @@
-"""Encoding: one walk over a value writes its document, its sidecar and its artifacts."""
+"""Encoding: one walk over a value writes its document, sidecar and artifacts."""
 
 from __future__ import annotations
 

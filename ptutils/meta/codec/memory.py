@@ -13,7 +13,9 @@ from ptutils.meta.values import Value
 
 __all__ = ["described", "memory", "read_described", "read_integers"]
 
-_DESCRIPTION = re.compile(r"(.*)\[((?:\d{1,19}(?:, \d{1,19})*)?)\]", re.DOTALL | re.ASCII)
+_DESCRIPTION = re.compile(
+    r"(.*)\[((?:\d{1,19}(?:, \d{1,19})*)?)\]", re.DOTALL | re.ASCII
+)
 
 
 class _Memory:

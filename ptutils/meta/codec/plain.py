@@ -18,7 +18,7 @@ import json
 import math
 import re
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Final
 
 from ptutils.errors import DecodeError, EncodeError
@@ -105,7 +105,7 @@ def _written(write: Callable[[], str]) -> str:
 def _special(value: Value) -> Value:
     if type(value) is bytes:
         return {"$bytes": base64.b64encode(value).decode()}
-    if type(value) is datetime and value.tzinfo is timezone.utc:
+    if type(value) is datetime and value.tzinfo is UTC:
         return {"$date": utc_text(value)}
     raise TypeError(f"{type(value).__qualname__} is not a plain type")
 
@@ -158,7 +158,7 @@ def _read_bytes(text: Value) -> bytes:
 def _read_date(text: Value) -> datetime:
     if not _DATE.fullmatch(text):
         raise ValueError(f"{text!r:.40} is not a date")
-    return datetime.fromisoformat(text[:-1]).replace(tzinfo=timezone.utc)
+    return datetime.fromisoformat(text[:-1]).replace(tzinfo=UTC)
 
 
 _READERS: Final[dict[str, Callable[[Value], Value]]] = {

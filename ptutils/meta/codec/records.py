@@ -52,7 +52,7 @@ def _refuse(encoder: Encoder, value: Value) -> tuple[Value, Node]:
         "cannot store this value",
         expected="an instance of a registered class",
         got=f"{kind.__module__}.{kind.__qualname__}",
-        fix=f"decorate the class with @ptutils.register, or call register({kind.__name__})",
+        fix=f"put @ptutils.register on {kind.__name__}, or call register on it",
     )
 
 

@@ -22,7 +22,7 @@ _INLINE_BYTES: Final = 1024
 """Longer bytes become an artifact."""
 
 _DECIMAL_BITS: Final = 4096
-"""Wider ints are written in hexadecimal: decimal is quadratic, and limited by Python."""
+"""Wider ints are written in hexadecimal: Python limits decimal, which is quadratic."""
 
 
 def encode_text(text: str, tag: str) -> tuple[str, Node]:

@@ -81,7 +81,7 @@ def span(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, int]:
     return low, high
 
 
-def check_span(  # noqa: PLR0913 - the six numbers that make a view
+def check_span(
     shape: Sequence[int],
     strides: Sequence[int],
     *,

@@ -24,7 +24,7 @@ __all__ = [
     "find_type",
 ]
 
-Node: TypeAlias = None | str | dict[str, Any]
+Node: TypeAlias = str | dict[str, Any] | None
 """What the sidecar says of one value: nothing, a tag, or a tag with particulars."""
 
 

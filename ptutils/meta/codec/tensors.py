@@ -195,7 +195,7 @@ def _with_bits(
 def with_gradient(
     decoder: Decoder, value: torch.Tensor, node: dict[str, Any]
 ) -> torch.Tensor:
-    """Return ``value`` as the class, and with the ``requires_grad``, that a node says."""
+    """Return ``value`` with the class and the ``requires_grad`` that a node says."""
     wants = bool(node.get("grad"))
     if wants and not (value.is_floating_point() or value.is_complex()):
         decoder.refuse("a floating dtype for a gradient", str(value.dtype))

@@ -25,18 +25,18 @@ def _encode_datetime(encoder: Encoder, value: dt.datetime) -> tuple[Value, Node]
     node = {"is": "datetime", "text": value.replace(tzinfo=None).isoformat()}
     _encode_zone(encoder, value, node)
     instant = _instant(value)
-    if value.tzinfo is dt.timezone.utc and instant == value and not value.fold:
+    if value.tzinfo is dt.UTC and instant == value and not value.fold:
         return instant, None
     return instant, node
 
 
 def _instant(value: dt.datetime) -> dt.datetime:
     try:
-        moved = value if value.tzinfo is None else value.astimezone(dt.timezone.utc)
+        moved = value if value.tzinfo is None else value.astimezone(dt.UTC)
     except OverflowError:  # at the ends of the calendar, where UTC has no such year
         moved = value
     whole = moved.microsecond - moved.microsecond % _MILLISECOND
-    return moved.replace(tzinfo=dt.timezone.utc, microsecond=whole, fold=0)
+    return moved.replace(tzinfo=dt.UTC, microsecond=whole, fold=0)
 
 
 def _decode_datetime(decoder: Decoder, plain: Value, node: dict[str, Any]) -> Value:

@@ -76,7 +76,9 @@ def _decode_sparse(
     return decode
 
 
-def _build_coo(indices: Value, values: Value, shape: Value, is_coalesced: bool) -> Value:
+def _build_coo(
+    indices: Value, values: Value, shape: Value, is_coalesced: bool
+) -> Value:
     return torch.sparse_coo_tensor(
         indices, values, shape, is_coalesced=is_coalesced, check_invariants=True
     )

@@ -1,4 +1,4 @@
-"""Pickle files: any object of Python; reading runs what the file says, so needs trust."""
+"""Pickle files: any object of Python. Reading runs what the file says: needs trust."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def read_pickle(path: Path) -> Value:
     content = path.read_bytes()
     try:
         return pickle.loads(content)  # noqa: S301 - reached with trust only
-    except Exception as error:  # noqa: BLE001 - the file's own code may raise anything
+    except Exception as error:  # The file's own code may raise anything.
         raise FormatError(
             f"cannot read {path}",
             expected="a pickle of objects whose classes are importable here",
