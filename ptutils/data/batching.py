@@ -96,9 +96,11 @@ class BatchReader:
         with kept_streams() if self._draws_globally and is_training_process else _FREE:
             samples = self._samples(*task)
         try:
-            return default_collate(samples)
+            batch = default_collate(samples)
         except Exception as error:
             raise self._fault(f"stack samples {_few(task[1])}", error) from error
+        # torch turns tuples into lists; a batch is a tuple however it was read.
+        return tuple(batch) if type(samples[0]) is tuple else batch
 
     def _samples(self, epoch: int, indices: Order) -> list[Value]:
         stream = stream_of(self._seed, epoch)

@@ -16,6 +16,8 @@ from ptutils.meta.values import Value
 
 __all__ = ["Batches", "DataLoader"]
 
+_SEQUENTIAL = SequentialSampler()
+
 
 class DataLoader(Module):
     """Read a dataset in batches; know the epoch and the batches consumed in it.
@@ -171,8 +173,19 @@ class DataLoader(Module):
 
     def _order(self, epoch: int) -> Order:
         bound = self._binding()
-        shuffled = ShuffledSampler(bound.seed) if self.shuffle else SequentialSampler()
-        return (self.sampler or shuffled).order(epoch, len(bound.reader.dataset))
+        sampler = self.sampler
+        if sampler is None:
+            sampler = ShuffledSampler(bound.seed) if self.shuffle else _SEQUENTIAL
+        order = sampler.order(epoch, len(bound.reader.dataset))
+        if len(order) != self._layout()["samples"]:
+            raise DataError(
+                f"cannot read in the order of {type(sampler).__qualname__}",
+                path=bound.path,
+                expected=f"{self._layout()['samples']} indices, as its count() says",
+                got=str(len(order)),
+                fix="let order() and count() agree",
+            )
+        return order
 
 
 @dataclass(frozen=True)
@@ -203,7 +216,7 @@ class Batches:
 
     def _tasks(self) -> Iterator[Task]:
         size, total = self.loader.batch_size, self._total()
-        if total == 0:
+        if total == 0 and self.indices is None:
             raise DataError(
                 "cannot read an epoch without batches",
                 path=self.loader._binding().path,
@@ -211,9 +224,9 @@ class Batches:
                 got=_listed(self.loader._layout()),
                 fix="choose a smaller batch_size or drop_last=False",
             )
-        chosen = self.indices
-        order = self.loader._order(self.epoch) if chosen is None else np.array(chosen)
-        epoch = self.epoch
+        epoch, chosen = self.epoch, self.indices
+        order = self.loader._order(epoch) if chosen is None else chosen
+        order = np.asarray(order, dtype=np.int64)
         starts = range(self.start * size, total * size, size)
         return ((epoch, order[at : at + size]) for at in starts)
 

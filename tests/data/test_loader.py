@@ -105,6 +105,29 @@ def test_a_dataset_that_is_replaced_is_read_from_then_on() -> None:
     assert targets(loader) == [[0, 1, 2], [3, 4]]
 
 
+def test_a_sampler_that_miscounts_is_refused() -> None:
+    class Short(SequentialSampler):
+        def count(self, length: int) -> int:
+            return length + 1
+
+    batches = loader_of(5, shuffle=False, sampler=Short()).batches()
+    with pytest.raises(
+        DataError, match=r"cannot read in the order of .*Short"
+    ) as error:
+        iter(batches)
+    assert error.value.expected == "6 indices, as its count() says"
+
+
+def test_no_chosen_indices_are_no_batches() -> None:
+    assert targets(loader_of(5).batches(indices=[])) == []
+
+
+def test_a_batch_is_a_tuple_however_it_is_read() -> None:
+    whole, single = numbers(), images(transform=lambda inputs, generator: inputs)
+    assert type(next(iter(DataLoader(whole)))) is tuple
+    assert type(next(iter(DataLoader(single)))) is tuple
+
+
 lengths = st.integers(1, 20)
 sizes = st.integers(1, 7)
 
@@ -195,9 +218,9 @@ def test_a_loader_without_a_dataset_says_so() -> None:
 
 
 def test_an_epoch_without_batches_is_refused() -> None:
-    batches = iter(loader_of(2, drop_last=True))
+    batches = loader_of(2, drop_last=True).batches()
     with pytest.raises(DataError, match="cannot read an epoch without batches"):
-        next(batches)
+        iter(batches)
 
 
 @pytest.mark.parametrize("setting", [{"batch_size": 0}, {"num_workers": -1}])
