@@ -22,17 +22,20 @@ __all__: list[str] = []
 _FAULTS = (OverflowError, TypeError, ValueError)
 
 
-def _by_value(kind: type[Any], python: type[Any]) -> None:
+def _by_value(
+    kind: type[Any], python: type[Any], convert: Callable[[Value], Value] | None = None
+) -> None:
     """Enter a scalar type that a type of Python holds exactly."""
+    convert = convert or python
     tag = f"numpy.{kind.__name__}"
 
     def encode(encoder: Encoder, value: Value) -> tuple[Value, Node]:
-        plain, inner = encoder.value(python(value))
+        plain, inner = encoder.value(convert(value))
         return plain, tag if inner is None else {"is": tag, "value": inner}
 
     def decode(decoder: Decoder, plain: Value, node: dict[str, Any]) -> Value:
         held = decoder.expect(decoder.value(plain, node.get("value")), python)
-        return _checked(decoder, lambda: kind(held), python, held)
+        return _checked(decoder, lambda: kind(held), convert, held)
 
     enter(Entry(tag=tag, encode=encode, decode=decode), kind)
 
@@ -105,17 +108,19 @@ def _text(value: Value) -> str:
         return str(value.dtype)
 
 
-for _kind in (
+_INTEGERS: tuple[type[Any], ...] = (
     *(np.int8, np.int16, np.int32, np.int64, np.longlong),
     *(np.uint8, np.uint16, np.uint32, np.uint64, np.ulonglong),
-):
-    _by_value(_kind, int)
-for _kind in (np.float16, np.float32, np.float64):
-    _by_value(_kind, float)
-for _kind in (np.complex64, np.complex128):
-    _by_value(_kind, complex)
+)
+for _integer in _INTEGERS:
+    _by_value(_integer, int)
+_by_value(np.float16, float)
+_by_value(np.float32, float)
+_by_value(np.float64, float)
+_by_value(np.complex64, complex)
+_by_value(np.complex128, complex)
 _by_value(np.bool_, bool)
-_by_value(np.str_, str)
+_by_value(np.str_, str, str.__str__)  # str() would cut NULs off its end
 _by_value(np.bytes_, bytes)
 _by_text(np.longdouble)
 _by_text(np.clongdouble)

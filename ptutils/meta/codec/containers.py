@@ -33,7 +33,7 @@ def encode_elements(
 ) -> tuple[list[Value], dict[str, Any]]:
     """Encode values one after another as a list."""
     document: list[Value] = []
-    inner: dict[str, Node] = {}
+    inner: dict[str, Any] = {}
     path = encoder.path
     for index, item in enumerate(values):
         path.append(index)
@@ -62,7 +62,7 @@ def encode_items(
 ) -> tuple[dict[str, Value], dict[str, Any]]:
     """Encode pairs as a dict; keys that are not plain are escaped and kept."""
     document: dict[str, Value] = {}
-    inner: dict[str, Node] = {}
+    inner: dict[str, Any] = {}
     keys: dict[str, Value] = {}
     path = encoder.path
     for key, item in items:
@@ -122,7 +122,7 @@ def encode_frozen(
     return document, _short(node)
 
 
-def _node(tag: str, inner: dict[str, Node]) -> dict[str, Any]:
+def _node(tag: str, inner: dict[str, Any]) -> dict[str, Any]:
     node: dict[str, Any] = {"is": tag} if tag else {}
     if inner:
         node["in"] = inner
@@ -331,7 +331,7 @@ def _decode_set(decoder: Decoder, plain: Value, node: dict[str, Any]) -> Value:
     return set(_decode_members(decoder, plain, node))
 
 
-for _kind, _write, _read in (
+_SHARED: tuple[tuple[type[Any], Any, Any], ...] = (
     (list, _encode_list, _decode_list),
     (dict, _encode_dict, _decode_dict),
     (OrderedDict, _encode_ordered, _decode_ordered),
@@ -339,12 +339,14 @@ for _kind, _write, _read in (
     (defaultdict, _encode_defaultdict, _decode_defaultdict),
     (deque, _encode_deque, _decode_deque),
     (set, _encode_set, _decode_set),
-):
-    enter(Entry(tag=_kind.__name__, encode=_write, decode=_read, is_shared=True), _kind)
-for _kind, _write, _read in (
+)
+_FIXED: tuple[tuple[type[Any], Any, Any], ...] = (
     (tuple, _encode_tuple, _decode_tuple),
     (range, _encode_parts, _decode_range),
     (slice, _encode_parts, _decode_slice),
     (frozenset, _encode_set, _decode_members),
-):
+)
+for _kind, _write, _read in _SHARED:
+    enter(Entry(tag=_kind.__name__, encode=_write, decode=_read, is_shared=True), _kind)
+for _kind, _write, _read in _FIXED:
     enter(Entry(tag=_kind.__name__, encode=_write, decode=_read), _kind)

@@ -181,8 +181,7 @@ def _is_plain_scalar(value: Value) -> bool:
     if kind is str:
         return is_plain_text(value)
     if kind is int:
-        return -(2**63) <= value < 2**63
+        return bool(-(2**63) <= value < 2**63)
     if kind is datetime:
-        is_whole = value.microsecond % 1000 == 0 and not value.fold
-        return value.tzinfo is UTC and is_whole
+        return value.tzinfo is UTC and not (value.microsecond % 1000 or value.fold)
     return kind in _EXACT

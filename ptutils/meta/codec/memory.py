@@ -35,7 +35,8 @@ class _Memory:
 
 def memory(address: int, size: int, owner: object) -> memoryview:
     """Return a read-only view of bytes in memory, which keeps their owner alive."""
-    return memoryview(np.asarray(_Memory(address, size, owner)))
+    view: Any = np.asarray(_Memory(address, size, owner))
+    return memoryview(view)
 
 
 def described(dtype: str, shape: Sequence[int]) -> str:

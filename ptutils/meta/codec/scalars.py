@@ -90,9 +90,9 @@ def _decode_complex(decoder: Decoder, plain: Value, node: dict[str, Any]) -> Val
     return complex(*plain)
 
 
-def _by_text(kind: type[Any], error: type[Exception], *, tag: str = "") -> None:
+def _by_text(kind: type[Any], *errors: type[Exception]) -> None:
     """Enter a type that its own text says exactly."""
-    tag = tag or kind.__name__
+    tag = kind.__name__
 
     def encode(encoder: Encoder, value: Value) -> tuple[Value, Node]:
         return encode_text(str(value), tag)
@@ -101,7 +101,7 @@ def _by_text(kind: type[Any], error: type[Exception], *, tag: str = "") -> None:
         text = decode_text(decoder, plain, node)
         try:
             return kind(text)
-        except error as fault:
+        except errors as fault:
             decoder.refuse(f"a {tag}", text, fault)
 
     enter(Entry(tag=tag, encode=encode, decode=decode), kind)
@@ -123,7 +123,7 @@ enter(
 )
 _by_text(uuid.UUID, ValueError)
 _by_text(Decimal, InvalidOperation)
-_by_text(Fraction, (ValueError, ZeroDivisionError))
+_by_text(Fraction, ValueError, ZeroDivisionError)
 _by_text(PurePosixPath, ValueError)
 _by_text(PureWindowsPath, ValueError)
 _by_text(WindowsPath if os.name == "nt" else PosixPath, ValueError)

@@ -88,8 +88,8 @@ def _touch(
     encoder: Encoder, value: torch.Tensor, node: dict[str, Any], strides: Value
 ) -> None:
     size = value.element_size()
-    start = value.storage_offset() * size
-    high = start + span(value.shape, strides)[1] * size + size
+    start = int(value.storage_offset()) * size
+    high = start + int(span(value.shape, strides)[1]) * size + size
     whole = value.untyped_storage()
     storage = encoder.storage(
         ("torch", whole._cdata), lambda first, last: _cut(whole, first, last)
@@ -102,8 +102,8 @@ def _cut(whole: torch.UntypedStorage, first: int, last: int) -> Buffer:
         return memory(whole.data_ptr() + first, last - first, whole)
     span_of_bytes = torch.empty(0, dtype=torch.uint8, device=whole.device)
     span_of_bytes.set_(whole, first, (last - first,), (1,))
-    content: Buffer = memoryview(span_of_bytes.cpu().numpy())
-    return content
+    content: Any = span_of_bytes.cpu().numpy()
+    return memoryview(content)
 
 
 def _encode_sparse(encoder: Encoder, value: torch.Tensor) -> tuple[Value, Node]:

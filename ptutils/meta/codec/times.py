@@ -131,7 +131,9 @@ def _decode_zone(decoder: Decoder, node: dict[str, Any]) -> dt.tzinfo | None:
 
 def _fold(decoder: Decoder, node: dict[str, Any]) -> int:
     fold = node.get("fold", 0)
-    return fold if fold in (0, 1) else decoder.refuse("0 or 1", fold)
+    if type(fold) is not int or fold not in (0, 1):
+        decoder.refuse("0 or 1", fold)
+    return fold
 
 
 def _from_text(decoder: Decoder, kind: type[Any], text: Value) -> Value:

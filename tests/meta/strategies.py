@@ -1,0 +1,386 @@
+"""Generated values for property tests, and the equality that round trips promise."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import datetime as dt
+import enum
+import math
+
+import zoneinfo
+from decimal import Decimal
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from hypothesis import strategies as st
+
+from ptutils.meta.registry import register
+from ptutils.meta.state import State
+
+
+@register(name="tests.Colour")
+class Colour(enum.Enum):
+    RED = 1
+    BLUE = "blue"
+
+
+@register(name="tests.Mode")
+class Mode(enum.StrEnum):
+    MIN = "min"
+    MAX = "max"
+
+
+@register(name="tests.Level")
+class Level(enum.IntEnum):
+    LOW = 1
+    HIGH = 2
+
+
+@register(name="tests.Access")
+class Access(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+
+class Point(NamedTuple):
+    x: Any
+    y: Any
+
+
+register(Point, name="tests.Point")
+
+
+@register(name="tests.Box")
+@dataclasses.dataclass
+class Box:
+    content: Any
+    label: str = ""
+
+
+@register(name="tests.Frozen")
+@dataclasses.dataclass(frozen=True, slots=True)
+class Frozen:
+    content: Any
+
+
+def same(left: Any, right: Any) -> bool:
+    """Return whether two values are equal, of the same types, and share alike."""
+    return _Comparison().same(left, right)
+
+
+class _Comparison:
+    def __init__(self) -> None:
+        self.partner: dict[int, int] = {}
+        self.partner_back: dict[int, int] = {}
+
+    def same(self, left: Any, right: Any) -> bool:
+        if type(left) is not type(right):
+            return False
+        if isinstance(left, SHARED):
+            known = id(left) in self.partner or id(right) in self.partner_back
+            if known:
+                return self.partner.get(id(left)) == id(
+                    right
+                ) and self.partner_back.get(id(right)) == id(left)
+            self.partner[id(left)] = id(right)
+            self.partner_back[id(right)] = id(left)
+        return self.same_content(left, right)
+
+    def same_content(self, left: Any, right: Any) -> bool:  # noqa: PLR0911
+        if isinstance(left, torch.Tensor):
+            return same_tensor(left, right)
+        if isinstance(left, np.ndarray):
+            return same_array(left, right)
+        if isinstance(left, np.generic):
+            return left.dtype == right.dtype and left.tobytes() == right.tobytes()
+        if isinstance(left, dict):
+            return self.same_dict(left, right)
+        if isinstance(left, (list, tuple, collections.deque)):
+            bounds = getattr(left, "maxlen", 0) == getattr(right, "maxlen", 0)
+            pairs = zip(left, right, strict=False)
+            return (
+                bounds
+                and len(left) == len(right)
+                and all(self.same(*pair) for pair in pairs)
+            )
+        if isinstance(left, (set, frozenset)):
+            return same_members(left, right)
+        if dataclasses.is_dataclass(left):
+            names = [field.name for field in dataclasses.fields(left)]
+            return all(self.same(getattr(left, n), getattr(right, n)) for n in names)
+        return same_scalar(left, right)
+
+    def same_dict(self, left: Any, right: Any) -> bool:
+        factories = [getattr(side, "default_factory", None) for side in (left, right)]
+        return (
+            factories[0] is factories[1]
+            and len(left) == len(right)
+            and all(
+                same(a, b) and self.same(left[a], right[b])
+                for a, b in zip(dict.keys(left), dict.keys(right), strict=True)
+            )
+            and (
+                type(left) is not collections.OrderedDict
+                or self.same_dict(left.__dict__, right.__dict__)
+            )
+        )
+
+
+SHARED = (
+    list, dict, set, collections.deque, bytearray, torch.Tensor, np.ndarray, Box
+)  # fmt: skip
+
+
+def same_members(left: Any, right: Any) -> bool:
+    texts = [sorted(f"{type(m)}{m!r}" for m in side) for side in (left, right)]
+    return texts[0] == texts[1]
+
+
+def same_scalar(left: Any, right: Any) -> bool:
+    if isinstance(left, float):
+        if math.isnan(left) or math.isnan(right):
+            return math.isnan(left) and math.isnan(right)
+        return left == right and math.copysign(1, left) == math.copysign(1, right)
+    if isinstance(left, complex):
+        return same_scalar(left.real, right.real) and same_scalar(left.imag, right.imag)
+    if isinstance(left, (dt.datetime, dt.time)):
+        parts = [
+            (v.replace(tzinfo=None), v.fold, repr(v.tzinfo)) for v in (left, right)
+        ]
+        return parts[0] == parts[1]
+    if isinstance(left, Decimal):
+        return left.as_tuple() == right.as_tuple()
+    if isinstance(left, torch.Generator):
+        return torch.equal(left.get_state(), right.get_state())
+    return bool(left == right)
+
+
+def same_tensor(left: torch.Tensor, right: torch.Tensor) -> bool:
+    told = [
+        (t.dtype, t.shape, t.layout, t.device, t.requires_grad) for t in (left, right)
+    ]
+    if told[0] != told[1]:
+        return False
+    if left.layout is not torch.strided:
+        return same_tensor(left.detach().to_dense(), right.detach().to_dense())
+    marks = [(t.stride(), t.is_conj(), t.is_neg()) for t in (left, right)]
+    if marks[0] != marks[1] or left.device.type == "meta":
+        return marks[0] == marks[1]
+    return raw(left) == raw(right)
+
+
+def raw(tensor: torch.Tensor) -> bytes:
+    """Return the bytes of a tensor's elements in order, conj and neg bits aside."""
+    plain = torch.empty(0, dtype=tensor.dtype).set_(
+        tensor.detach().untyped_storage(),
+        tensor.storage_offset(),
+        tensor.shape,
+        tensor.stride(),
+    )
+    if not plain.numel():
+        return b""
+    size = plain.element_size()
+    view = torch.empty(0, dtype=torch.uint8).set_(
+        plain.untyped_storage(),
+        plain.storage_offset() * size,
+        (*plain.shape, size),
+        (*(stride * size for stride in plain.stride()), 1),
+    )
+    return view.contiguous().numpy().tobytes()
+
+
+def same_array(left: np.ndarray, right: np.ndarray) -> bool:
+    told = [(a.dtype, a.shape, a.strides, a.flags.writeable) for a in (left, right)]
+    return told[0] == told[1] and left.tobytes() == right.tobytes()
+
+
+any_text = st.text(st.characters(), max_size=8) | st.sampled_from(
+    ["", ".", "a.b", "$", "$set", "$date", "\0", "a\0", "_ptutils", "0", "None", "~1",
+     "\ud800", "\ud83d\ude00", "/", "..", "．", "＄x", "∅", "1e-3", "yes", "null", "=",
+     "<<", "é\x85\u2028", " x ", "#", "- a", "\ufeff", "\uffff", "0~1", "int"]
+)  # fmt: skip
+any_int = st.integers() | st.sampled_from(
+    [2**63, -(2**63), 2**63 - 1, 2**5000, -(2**128)]
+)
+any_zone = st.none() | st.sampled_from(
+    [
+        dt.UTC,
+        dt.timezone(dt.timedelta(hours=-3, minutes=-30)),
+        dt.timezone(dt.timedelta(0), "zero"),
+        dt.timezone(dt.timedelta(microseconds=-1), "odd"),
+        zoneinfo.ZoneInfo("Europe/Paris"),
+        zoneinfo.ZoneInfo("Asia/Kathmandu"),
+    ]
+)
+any_moment = st.builds(
+    lambda moment, zone, fold: moment.replace(tzinfo=zone, fold=fold),
+    st.datetimes() | st.sampled_from([dt.datetime.min, dt.datetime.max]),
+    any_zone,
+    st.sampled_from([0, 1]),
+)
+numbers = st.sampled_from(
+    [
+        np.float16(0.1),
+        np.float32("nan"),
+        np.float64(-0.0),
+        np.longdouble(1) / 3,
+        np.clongdouble(1) / 3 - 2j,
+        np.complex64(1 - 2j),
+        np.complex128(complex("inf+nanj")),
+        np.int8(-3),
+        np.longlong(7),
+        np.uint64(2**64 - 1),
+        np.bool_(True),
+        np.str_("a\0"),
+        np.bytes_(b"a\0"),
+        np.datetime64("NaT"),
+        np.datetime64("2026-01-01T00:00:00", "25s"),
+        np.datetime64(2**62, "Y"),
+        np.timedelta64(-5, "ns"),
+        np.zeros(1, dtype=[("a", ">f4"), ("b", "S3")])[0],
+    ]
+)
+hashable_scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    any_int,
+    any_text,
+    st.floats(allow_nan=False),
+    st.binary(max_size=4),
+    st.dates(),
+    st.timedeltas(),
+    any_moment,
+    st.uuids(),
+    st.sampled_from([*Colour, *Mode, *Level, Access.READ | Access.WRITE]),
+    any_text.filter(lambda text: "\0" not in text).map(PurePosixPath),
+)
+scalars = st.one_of(
+    hashable_scalars,
+    st.floats(),
+    st.times(),
+    st.complex_numbers(),
+    st.decimals(),
+    st.fractions(),
+    any_text.map(PureWindowsPath),
+    st.binary(min_size=1020, max_size=1030),
+    st.binary(max_size=3).map(bytearray),
+    st.builds(range, st.integers(-5, 2**70), st.integers(0, 9), st.integers(1, 3)),
+    st.builds(slice, st.none() | st.integers(), st.none(), st.just("x")),
+    numbers,
+)
+keys = st.recursive(
+    hashable_scalars, lambda inner: st.lists(inner, max_size=2).map(tuple), max_leaves=3
+)
+
+
+@st.composite
+def arrays(draw: Any) -> np.ndarray:
+    """Arrays of many dtypes, as views with steps, reversed, transposed, read-only."""
+    dtype = draw(
+        st.sampled_from(
+            ["?", "i1", ">i2", "<u8", "f2", ">f4", "f8", "g", "c8", "S3", "U2", "M8[ns]",
+             "m8", "V5", "S0", "i4,(2,)f4"]
+        )
+    )  # fmt: skip
+    shape = draw(st.lists(st.integers(0, 3), max_size=3))
+    count = math.prod(shape) * np.dtype(dtype).itemsize
+    content = bytes(range(256)) * (count // 256 + 1)
+    array = np.frombuffer(bytearray(content[:count] or b"\0"), np.uint8)[:count]
+    if np.dtype(dtype).itemsize:
+        array = array.view(dtype).reshape(shape)
+    else:
+        array = np.zeros(shape, dtype)
+    if draw(st.booleans()):
+        array = array.T
+    if array.ndim and draw(st.booleans()):
+        array = array[:: draw(st.sampled_from([1, 2, -1, -2]))]
+    if draw(st.booleans()):
+        array = array.view()
+        array.flags.writeable = False
+    return array
+
+
+TENSOR_DTYPES = sorted(
+    (
+        dtype
+        for dtype in {d for d in vars(torch).values() if isinstance(d, torch.dtype)}
+        if not str(dtype).startswith(("torch.q", "torch.bits"))
+    ),
+    key=str,
+)
+
+
+@st.composite
+def tensors(draw: Any) -> torch.Tensor:
+    """Tensors of every dtype: views, expanded, transposed, conjugate, parameters."""
+    dtype = draw(st.sampled_from(TENSOR_DTYPES))
+    shape = draw(st.lists(st.integers(0, 3), max_size=3))
+    storage = torch.arange(512, dtype=torch.int16).view(torch.uint8).untyped_storage()
+    strides = draw(st.sampled_from([[1, 3, 0], [9, 3, 1], [0, 0, 0]]))[: len(shape)]
+    offset = draw(st.integers(0, 9))
+    tensor = torch.empty(0, dtype=dtype).set_(storage, offset, shape, strides)
+    if draw(st.booleans()):
+        tensor = tensor.conj() if dtype.is_complex else tensor
+    wants = draw(st.booleans()) and (dtype.is_floating_point or dtype.is_complex)
+    if draw(st.booleans()):
+        return torch.nn.Parameter(tensor, requires_grad=wants)
+    return tensor.requires_grad_(wants)
+
+
+def _containers(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    lists = st.lists(inner, max_size=4)
+    pairs = st.lists(st.tuples(keys, inner), max_size=4)
+    return st.one_of(
+        lists,
+        lists.map(tuple),
+        pairs.map(dict),
+        pairs.map(collections.OrderedDict),
+        pairs.map(State),
+        pairs.map(lambda items: collections.defaultdict(list, items)),
+        lists.map(lambda items: collections.deque(items, maxlen=5)),
+        inner.map(lambda item: [item, {"again": item}, item]),
+        st.builds(Point, inner, inner),
+        st.builds(Box, inner, any_text),
+        st.builds(Frozen, inner),
+        st.sets(keys, max_size=3),
+        st.frozensets(keys, max_size=3),
+        st.dictionaries(st.text(max_size=3), st.integers(-9, 9)).map(
+            collections.Counter
+        ),
+    )
+
+
+leaves = st.one_of(scalars, arrays(), tensors())
+trees = st.recursive(leaves, _containers, max_leaves=12)
+"""Any value that the codec stores."""
+
+plain_values = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-(2**63), 2**63 - 1),
+        st.floats(),
+        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
+        st.binary(max_size=4),
+        st.datetimes().map(
+            lambda moment: moment.replace(
+                microsecond=moment.microsecond // 1000 * 1000, tzinfo=dt.UTC, fold=0
+            )
+        ),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.dictionaries(
+            st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
+            .filter(lambda key: not key.startswith(("$", "_ptutils")))
+            .filter(lambda key: "." not in key and "\0" not in key),
+            inner,
+            max_size=4,
+        ),
+    ),
+    max_leaves=12,
+)
+"""Any value that needs no sidecar."""
