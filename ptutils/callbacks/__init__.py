@@ -1,0 +1,1 @@
+"""The catalogue of callbacks: one file per family."""

@@ -1,0 +1,1 @@
+"""The tree: Module, the builder, the training loop, Session, and the contracts."""

@@ -1,0 +1,35 @@
+"""Callback: a Module that reacts to the triggers of the training loop."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from ptutils.core.module import Module
+from ptutils.meta.values import Value
+
+__all__ = ["Callback"]
+
+
+class Callback(Module):
+    """Observe or change what is in flight, at named moments of training.
+
+    Name a method after a trigger; its parameters are what it reads::
+
+        class PrintLoss(ptutils.Callback):
+            def after_update(self, step, loss):
+                print(step, float(loss))
+
+    What it changes is declared in ``writes`` and returned as a dict. The order among
+    callbacks is computed: writers before readers, then ``after`` and ``before`` (names
+    of callbacks), then the list. ``triggers`` names triggers of one's own. The training
+    loop and what each trigger offers are drawn in :mod:`ptutils.core.stages`.
+    """
+
+    writes: ClassVar[tuple[str, ...]] = ()
+    after: ClassVar[tuple[str, ...]] = ()
+    before: ClassVar[tuple[str, ...]] = ()
+    triggers: ClassVar[tuple[str, ...]] = ()
+
+    def __call__(self, trigger: str, **values: Value) -> Value:
+        """React to one trigger with the values that the handler reads."""
+        return getattr(self, trigger)(**values)

@@ -1,0 +1,74 @@
+"""Which file holds each public name: strings only, so that nothing above is imported.
+
+The same names work in Python (``ptutils.Trainer``), in configs (``class: Trainer``)
+and in stored documents; only those of them that are Modules can be built.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__all__ = ["CATALOGUE", "find"]
+
+CATALOGUE = {
+    "ArrayReader": "ptutils.data.readers.array",
+    "Callback": "ptutils.core.callback",
+    "Callbacks": "ptutils.meta.callbacks",
+    "Config": "ptutils.core.builder",
+    "Configuration": "ptutils.core.builder",
+    "DBInterface": "ptutils.core.dbinterface",
+    "DataLoader": "ptutils.data.loader",
+    "DataProvider": "ptutils.data.provider",
+    "DataReader": "ptutils.data.readers.reader",
+    "Dataset": "ptutils.data.dataset",
+    "Digits": "ptutils.data.digits",
+    "Duration": "ptutils.core.duration",
+    "EarlyStopping": "ptutils.callbacks.early_stopping",
+    "Epoch": "ptutils.core.stages",
+    "Fit": "ptutils.core.stages",
+    "FitBatch": "ptutils.core.stages",
+    "Gradient": "ptutils.core.stages",
+    "History": "ptutils.meta.history",
+    "Looper": "ptutils.core.looper",
+    "Loss": "ptutils.core.stages",
+    "MemoryInterface": "ptutils.db.memory",
+    "Model": "ptutils.core.model",
+    "Module": "ptutils.core.module",
+    "NaNDetector": "ptutils.callbacks.nan_detector",
+    "Noise": "ptutils.data.transforms",
+    "Progress": "ptutils.callbacks.progress",
+    "PtutilsError": "ptutils.errors",
+    "Run": "ptutils.core.run",
+    "SQLiteInterface": "ptutils.db.sqlite",
+    "Sampler": "ptutils.data.sampler",
+    "Schedule": "ptutils.core.schedule",
+    "SequentialSampler": "ptutils.data.sampler",
+    "Session": "ptutils.core.session",
+    "Shift": "ptutils.data.transforms",
+    "ShuffledSampler": "ptutils.data.sampler",
+    "Stage": "ptutils.core.stage",
+    "State": "ptutils.meta.state",
+    "Statistic": "ptutils.meta.statistic",
+    "Status": "ptutils.meta.status",
+    "StopTraining": "ptutils.errors",
+    "TorchBackend": "ptutils.backends.torch",
+    "Trainer": "ptutils.core.trainer",
+    "Update": "ptutils.core.stages",
+    "Validate": "ptutils.core.stages",
+    "ValidateBatch": "ptutils.core.stages",
+    "build": "ptutils.core.builder",
+    "connect": "ptutils.db.connect",
+    "register": "ptutils.meta.registry",
+    "seed": "ptutils.core.backend",
+    "trust": "ptutils.core.trust",
+}
+
+
+def find(name: str) -> Any:
+    """Import and return the public object called ``name``.
+
+    Raises:
+        KeyError: If the catalogue has no such name.
+    """
+    return getattr(importlib.import_module(CATALOGUE[name]), name)

@@ -1,0 +1,106 @@
+"""What a type hint admits: its classes, its items, and whether a value fits."""
+
+from __future__ import annotations
+
+import collections.abc
+import functools
+import importlib
+import types
+import typing
+from collections.abc import Callable
+from typing import Any
+
+from ptutils.meta.values import Value
+
+__all__ = ["classes_in", "coerce", "item_hint", "kinds_in"]
+
+_LISTS = (list, tuple, collections.abc.Sequence, collections.abc.Iterable)
+_DICTS = (dict, collections.abc.Mapping)
+
+
+def members(hint: Any) -> list[Any]:
+    """Return the alternatives of a union, or the hint alone."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return [part for arg in typing.get_args(hint) for part in members(arg)]
+    return [hint]
+
+
+def classes_in(hint: Any) -> list[type[Any]]:
+    """Return the plain classes among a hint's alternatives; none where any value fits."""
+    if any(part is Any or _is_callable(part) for part in members(hint)):
+        return []
+    origins = [typing.get_origin(part) or part for part in members(hint)]
+    return [
+        kind for kind in origins if isinstance(kind, type) and kind is not type(None)
+    ]
+
+
+def item_hint(hint: Any, container: type[Any]) -> Any:
+    """Return the hint of what a list or dict of this hint holds; ``Any`` if unknown."""
+    origins = _DICTS if container is dict else _LISTS
+    for part in members(hint):
+        args = typing.get_args(part)
+        if typing.get_origin(part) in origins and args:
+            return args[-1] if container is dict else args[0]
+    return Any
+
+
+def kinds_in(hint: Any) -> str:
+    """Describe a hint for a person."""
+    return str(getattr(hint, "__qualname__", hint)).replace("typing.", "")
+
+
+def coerce(value: Value, hint: Any) -> Value:
+    """Return ``value`` as ``hint`` wants it: itself, or a tuple where it is a list.
+
+    Raises:
+        ValueError: If it does not fit; the message says why.
+    """
+    fits = _validator(hint)
+    if fits is None:
+        return value
+    reasons = fits(value)
+    if not reasons:
+        return value
+    candidate = _tupled(value)
+    if fits(candidate):
+        raise ValueError("; ".join(reasons))
+    return candidate
+
+
+def _tupled(value: Value) -> Value:
+    return tuple(_tupled(item) for item in value) if isinstance(value, list) else value
+
+
+def _is_callable(part: Any) -> bool:
+    origin = typing.get_origin(part) or part
+    return origin is collections.abc.Callable
+
+
+def _validator(hint: Any) -> Callable[[Value], list[str]] | None:
+    try:
+        return _compiled(hint)
+    except TypeError:  # An unhashable hint, such as a Literal of a list.
+        return None
+
+
+@functools.cache
+def _compiled(hint: Any) -> Callable[[Value], list[str]] | None:
+    """Return what lists the reasons why a value does not fit."""
+    # By name, because it is slow to import and most programs that only read a database
+    # never check a config.
+    pydantic = importlib.import_module("pydantic")
+    try:
+        config = pydantic.ConfigDict(arbitrary_types_allowed=True)
+        adapter = pydantic.TypeAdapter(hint, config=config)
+    except pydantic.PydanticUserError:
+        return None  # A hint that pydantic cannot read checks nothing.
+
+    def reasons(value: Value) -> list[str]:
+        try:
+            adapter.validate_python(value, strict=True)
+        except pydantic.ValidationError as error:
+            return sorted({str(item["msg"]) for item in error.errors()})
+        return []
+
+    return reasons

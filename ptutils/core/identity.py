@@ -1,0 +1,98 @@
+"""Names of runs, and who is writing one: host, process, and whether it still lives."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from ptutils.meta.values import Document
+
+__all__ = ["LEASE_S", "is_expired", "new_lease", "new_run_id", "now"]
+
+LEASE_S = 30.0
+"""How long a lease holds, in seconds, after its owner last renewed it."""
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+"""Crockford's base 32: sorts as it counts, and nothing in it is mistaken for another."""
+
+
+def new_run_id() -> str:
+    """Return a new id of 11 letters: the second it was made, then chance.
+
+    Ids made later sort later, to the second; reads the clock and the system's
+    randomness.
+    """
+    number = int(time.time()) << 20 | secrets.randbits(20)
+    letters = ""
+    for _ in range(11):
+        number, digit = divmod(number, 32)
+        letters = _ALPHABET[digit] + letters
+    return letters
+
+
+def now() -> datetime:
+    """Return the time, UTC, in whole milliseconds as databases keep it."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def new_lease(owner: str) -> Document:
+    """Return a lease of this process, to be renewed before ``expires``.
+
+    Args:
+        owner: Tells apart several writers in one process.
+    """
+    return {
+        "owner": owner,
+        "host": socket.gethostname(),
+        "boot": _boot(),
+        "pid": os.getpid(),
+        "born": _birth(os.getpid()),
+        "expires": now() + timedelta(seconds=LEASE_S),
+    }
+
+
+def is_expired(lease: Document | None) -> bool:
+    """Tell whether nobody holds a run: no lease, run out, or its process is gone.
+
+    A process of this machine is looked up, so that a run killed a second ago can be
+    resumed at once.
+    """
+    if lease is None or lease["expires"] < now():
+        return True
+    here = lease["host"] == socket.gethostname() and lease["boot"] == _boot()
+    return here and lease["born"] != _birth(lease["pid"])
+
+
+def _boot() -> str:
+    """Identify this start of this machine; containers of one host share it."""
+    path = Path("/proc/sys/kernel/random/boot_id")
+    try:
+        return path.read_text().strip() + os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
+def _birth(pid: int) -> int | None:
+    """Return when a process started, in ticks since boot, or None if there is none.
+
+    Source: proc(5), field 22 of /proc/PID/stat, counted after the name in brackets.
+    """
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None if _boot() or not _exists(pid) else pid
+    fields = text.rpartition(")")[2].split()
+    return None if fields[0] == "Z" else int(fields[19])
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True

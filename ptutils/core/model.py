@@ -1,0 +1,120 @@
+"""Model: a net with its loss, its optimizer and its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ptutils.core.backend import Backend, load_backend
+from ptutils.core.duration import Duration
+from ptutils.core.late import Late
+from ptutils.core.module import Module
+from ptutils.errors import ConfigError
+from ptutils.meta.values import Value
+
+__all__ = ["Model"]
+
+
+class Model(Module):
+    """One system that learns: what is trained, against what, and how.
+
+    Args:
+        net: Maps a batch of inputs to outputs; any ``torch.nn.Module``.
+        criterion: Maps (outputs, targets) to a loss of shape ``()``.
+        optimizer: A config or late optimizer, given ``net``'s and ``criterion``'s
+            parameters here; or one that was made with them already.
+        scheduler: A learning-rate scheduler, given the optimizer here.
+        scheduler_every: When it steps: ``"1 step"``, ``"1 epoch"``.
+        metrics: torchmetrics by name, updated with (outputs, targets) in validation.
+        device: ``auto``, ``cpu``, ``cuda:0``.
+
+    Raises:
+        ConfigError: If the device is not there, or there is nothing to schedule.
+    """
+
+    def __init__(
+        self,
+        net: Callable[..., Any],
+        *,
+        criterion: Callable[..., Any] | None = None,
+        optimizer: Any = None,
+        scheduler: Any = None,
+        scheduler_every: str = "1 epoch",
+        metrics: dict[str, Any] | None = None,
+        device: str = "auto",
+    ) -> None:
+        self.backend: Backend = load_backend()
+        self.device = self.backend.device(device)
+        self.net: Any = self.backend.place(net, self.device)
+        self.criterion: Any = criterion and self.backend.place(criterion, self.device)
+        self.optimizer: Any = _ready(optimizer, self._parameters())
+        if scheduler is not None and optimizer is None:
+            raise ConfigError(
+                "cannot build the scheduler",
+                path="scheduler",
+                expected="an optimizer for it to schedule",
+                got="optimizer: none",
+                fix="give the Model an optimizer, or remove its scheduler",
+            )
+        self.scheduler: Any = _ready(scheduler, self.optimizer)
+        self.scheduler_every = Duration.parse(scheduler_every)
+        self.metrics = {
+            name: self.backend.place(metric, self.device)
+            for name, metric in (metrics or {}).items()
+        }
+
+    def __call__(self, inputs: Value) -> Value:
+        """Go forward; the same as :meth:`forward`."""
+        return self.forward(inputs)
+
+    def forward(self, inputs: Value) -> Value:
+        """Return the net's outputs for a batch of inputs."""
+        return self.net(inputs)
+
+    def train(self, mode: bool = True) -> None:
+        """Put the net into training mode, or into evaluation mode."""
+        self.net.train(mode)
+
+    def require_trainable(self) -> None:
+        """Check that there is what training needs.
+
+        Raises:
+            ConfigError: If the criterion or the optimizer is missing.
+        """
+        missing = [
+            name for name in ("criterion", "optimizer") if getattr(self, name) is None
+        ]
+        if missing:
+            raise ConfigError(
+                "cannot train this Model",
+                path="trainer.model",
+                expected="a criterion and an optimizer",
+                got=f"no {' and no '.join(missing)}",
+                fix=f"add {missing[0]}, say {{class: torch.optim.AdamW, lr: 0.001}}"
+                if missing == ["optimizer"]
+                else f"add {missing[0]}, say {{class: torch.nn.CrossEntropyLoss}}",
+            )
+
+    def reset_metrics(self) -> None:
+        """Forget what the metrics have seen."""
+        for metric in self.metrics.values():
+            metric.reset()
+
+    def update_metrics(self, outputs: Value, targets: Value) -> None:
+        """Let every metric see one batch."""
+        for metric in self.metrics.values():
+            metric.update(outputs, targets)
+
+    def compute_metrics(self) -> Mapping[str, float]:
+        """Return the value of every metric over what it has seen."""
+        return {name: float(metric.compute()) for name, metric in self.metrics.items()}
+
+    def _parameters(self) -> list[Any]:
+        parameters = list(self.net.parameters())
+        if hasattr(self.criterion, "parameters"):
+            parameters += list(self.criterion.parameters())
+        return parameters
+
+
+def _ready(given: Any, value: Value) -> Any:
+    return given(value) if isinstance(given, Late) else given

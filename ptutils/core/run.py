@@ -1,0 +1,217 @@
+"""Run: one stored run, to be read, resumed and branched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ptutils.core.catalogue import find
+from ptutils.core.checkpoint import Checkpoint, decode_fields
+from ptutils.core.series import history_of, visible_chunks
+from ptutils.errors import NotFoundError
+from ptutils.meta.config import Config
+from ptutils.meta.history import History
+from ptutils.meta.state import State
+from ptutils.meta.status import Status
+from ptutils.meta.values import Document, Value
+
+if TYPE_CHECKING:
+    from ptutils.core.dbinterface import DBInterface
+    from ptutils.core.session import Session
+
+__all__ = ["Run", "new_lineage", "place_of"]
+
+_ENCODED = ("config", "source", "lineage")
+
+
+class Run:
+    """One run as it stood in the database when it was read.
+
+    Attributes:
+        id: Its key; sorts by time.
+        experiment: The group it belongs to.
+        summary: First, last, least and greatest value of every metric, with steps:
+            ``run.summary.valid.accuracy.max``.
+        tags: Words it can be found by.
+        document: The stored document, plain.
+    """
+
+    def __init__(self, db: DBInterface, document: Document) -> None:
+        self._db = db
+        self.document = document
+        self.id: str = document["_id"]
+        self.experiment: str = document["experiment"]
+        self.summary = State(document["summary"])
+        self.tags: list[str] = document["tags"]
+
+    @property
+    def config(self) -> Config:
+        """What was built."""
+        return Config(self._encoded()["config"])
+
+    @property
+    def source(self) -> Document:
+        """The commit, packages, command and host that it came from."""
+        return dict(self._encoded()["source"])
+
+    @property
+    def lineage(self) -> Document:
+        """``verb``, ``parent`` (a run), ``checkpoint`` and ``overrides``."""
+        return dict(self._encoded()["lineage"])
+
+    @property
+    def status(self) -> Status:
+        """Its phase and progress when it was read."""
+        status = Status()
+        status.load_state_dict(self.document["status"])
+        return status
+
+    @property
+    def history(self) -> History:
+        """Every metric by step, each step once; read from the database."""
+        return self._history(visible_chunks(self.document["segments"]))
+
+    @property
+    def segments(self) -> list[History]:
+        """What each process recorded, one History for the first and one per resume.
+
+        Points that a resume went back behind are here, and no longer in ``history``.
+        """
+        count = len(self.document["segments"])
+        return [self._history({number: None}) for number in range(count)]
+
+    @property
+    def checkpoints(self) -> list[Checkpoint]:
+        """Its checkpoints, oldest first."""
+        found = self._db._find(
+            "checkpoints", {"run": self.id}, sort=[("step", 1), ("created", 1)]
+        )
+        return [Checkpoint(self._db, document) for document in found]
+
+    def newest(self) -> Checkpoint | None:
+        """Return the newest complete checkpoint, or None."""
+        found = self.checkpoints
+        return max(found, key=lambda checkpoint: checkpoint.created, default=None)
+
+    def checkpoint(self, step: int) -> Checkpoint:
+        """Return the newest checkpoint taken at ``step``.
+
+        Raises:
+            NotFoundError: If there is none; the message lists the steps that have one.
+        """
+        found = self.checkpoints
+        at_step = [checkpoint for checkpoint in found if checkpoint.step == step]
+        if not at_step:
+            raise NotFoundError(
+                f"run {self.id!r} has no checkpoint at step {step}",
+                expected=f"one of the steps {', '.join(str(c.step) for c in found)}",
+                got=str(step),
+                fix="choose one of these, or save more often: schedule.checkpoint",
+            )
+        return max(at_step, key=lambda checkpoint: checkpoint.created)
+
+    def history_until(self, checkpoint: Checkpoint | None) -> History:
+        """Return the History as it was when ``checkpoint`` was taken."""
+        segments = self.document["segments"]
+        return self._history(visible_chunks(segments, place_of(checkpoint)))
+
+    def resume(
+        self,
+        config: Mapping[str, Value] | None = None,
+        *,
+        step: int | None = None,
+        trust: Iterable[str] = (),
+        provide: Mapping[str, Value] | None = None,
+    ) -> Session:
+        """Return a Session that goes on with this run, from its newest checkpoint.
+
+        Args:
+            config: Changes by dotted path, say ``{"schedule.duration": "40 epochs"}``.
+            step: Go back to the checkpoint of this step; later points leave History.
+            trust: Packages of the caller's whose classes the config names.
+            provide: Objects for what the config cannot build, by dotted path.
+
+        Raises:
+            ConfigError: If the config cannot be built.
+            StateMismatchError: If the State does not fit the changed config.
+            NotFoundError: If there is no checkpoint at ``step``.
+        """
+        checkpoint = self.newest() if step is None else self.checkpoint(step)
+        session = self._build(checkpoint, config or {}, trust, provide)
+        session.go_on_from(self, checkpoint)
+        return session
+
+    def branch(
+        self,
+        config: Mapping[str, Value] | None = None,
+        *,
+        step: int | None = None,
+        trust: Iterable[str] = (),
+        provide: Mapping[str, Value] | None = None,
+    ) -> Session:
+        """Return a Session for a new run that starts at a checkpoint of this one.
+
+        Args:
+            config: Changes by dotted path, say ``{"trainer.model.optimizer.lr": 0.001}``.
+                They hold from the first step on: what the State says otherwise (the
+                learning rate kept by an optimizer) gives way.
+            step: Whose checkpoint; the newest by default.
+            trust: Packages of the caller's whose classes the config names.
+            provide: Objects for what the config cannot build, by dotted path.
+
+        Raises:
+            ConfigError: If the config cannot be built.
+            StateMismatchError: If the State does not fit the changed config.
+            NotFoundError: If the run has no checkpoint, or none at ``step``.
+        """
+        checkpoint = self.newest() if step is None else self.checkpoint(step)
+        if checkpoint is None:
+            raise NotFoundError(
+                f"run {self.id!r} has no checkpoint to branch from",
+                expected="a run that was saved at least once",
+                got="none",
+                fix="start anew from its config",
+            )
+        session = self._build(checkpoint, config or {}, trust, provide)
+        lineage = {
+            "verb": "branch",
+            "parent": self.id,
+            "checkpoint": checkpoint.id,
+            "overrides": dict(config or {}),
+        }
+        session.go_on_from(self, checkpoint, lineage=lineage)
+        return session
+
+    def __repr__(self) -> str:
+        phase = self.document["status"]["phase"]
+        return f"Run({self.id!r}, {self.experiment!r}, {phase})"
+
+    def _build(
+        self,
+        checkpoint: Checkpoint | None,
+        changes: Mapping[str, Value],
+        trust: Iterable[str],
+        provide: Mapping[str, Value] | None,
+    ) -> Any:
+        config = (checkpoint and checkpoint.config) or self.config
+        config = Config({**config.override(changes), "dbinterface": None})
+        provided = {"dbinterface": self._db, **(provide or {})}
+        return find("build")(config, trust=trust, provide=provided)
+
+    def _history(self, visible: Mapping[int, int | None]) -> History:
+        return history_of(self._db._find("history", {"run": self.id}), visible)
+
+    def _encoded(self) -> Document:
+        return decode_fields(self._db, self.document, _ENCODED)
+
+
+def new_lineage() -> Document:
+    """Return the lineage of a run that descends from no other."""
+    return {"verb": "new", "parent": None, "checkpoint": None, "overrides": {}}
+
+
+def place_of(checkpoint: Checkpoint | None) -> Document:
+    """Return the place in a run's History where a checkpoint was taken."""
+    if checkpoint is None:
+        return {"segment": 0, "chunks": 0}
+    return {"segment": checkpoint.segment, "chunks": checkpoint.chunks}

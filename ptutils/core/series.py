@@ -1,0 +1,101 @@
+"""History in a database: columns in chunks, and which of them a run still counts.
+
+Each flush writes one document per path. A resume opens a new *segment* that starts at
+the checkpoint it went on from; chunks of earlier segments past that place leave the
+History, and stay readable.
+"""
+
+from __future__ import annotations
+
+import array
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+
+from ptutils.meta.history import Chunk, History
+from ptutils.meta.values import Document, Value
+
+__all__ = ["chunk_documents", "history_of", "visible_chunks"]
+
+
+def chunk_documents(
+    run_id: str, segment: int, index: int, chunks: Mapping[str, Chunk]
+) -> list[Document]:
+    """Return one plain document per path for what was taken from a History."""
+    return [
+        {
+            "_id": f"{run_id}.{segment}.{index}.{path}",
+            "run": run_id,
+            "path": path,
+            "segment": segment,
+            "index": index,
+            "count": len(chunk.steps),
+            "first_step": chunk.steps[0],
+            "last_step": chunk.steps[-1],
+            "steps": _packed("q", chunk.steps),
+            "epochs": _packed("q", chunk.epochs),
+            "values": _packed_values(chunk.values),
+        }
+        for path, chunk in chunks.items()
+    ]
+
+
+def visible_chunks(
+    segments: Sequence[Document], last: Mapping[str, int] | None = None
+) -> dict[int, int | None]:
+    """Return how many chunks of each segment count: ``None`` means all of them.
+
+    Args:
+        segments: As the run's document holds them.
+        last: Stop at this checkpoint's ``segment`` and ``chunks``.
+    """
+    if last is None:
+        last = {"segment": len(segments) - 1, "chunks": sys.maxsize}
+    place: Mapping[str, int] | None = last
+    visible: dict[int, int | None] = {}
+    while place is not None:
+        count = place["chunks"]
+        visible[place["segment"]] = None if count == sys.maxsize else count
+        place = segments[place["segment"]]["start"]
+    return visible
+
+
+def history_of(documents: Iterable[Document], visible: Mapping[int, int | None]) -> History:
+    """Return the History that the visible ones of some chunk documents hold."""
+    history = History()
+    for document in sorted(documents, key=lambda d: (d["segment"], d["index"])):
+        bound = visible.get(document["segment"], 0)
+        if bound is None or document["index"] < bound:
+            history.extend(document["path"], _unpacked(document))
+    history.take()  # They are stored already.
+    return history
+
+
+def _unpacked(document: Document) -> Chunk:
+    values = document["values"]
+    return Chunk(
+        steps=_column("q", document["steps"]),
+        epochs=_column("q", document["epochs"]),
+        values=_column("d", values) if isinstance(values, bytes) else values,
+    )
+
+
+def _packed(code: str, column: Iterable[int] | Iterable[float]) -> bytes:
+    """Return a column as bytes, 8 per number, little-endian on every machine."""
+    numbers = array.array(code, column)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tobytes()
+
+
+def _packed_values(values: Sequence[Value]) -> Value:
+    if all(type(value) is float for value in values):
+        return _packed("d", values)
+    return list(values)
+
+
+def _column(code: str, packed: bytes) -> array.array[int] | array.array[float]:
+    numbers: array.array[int] | array.array[float] = array.array(code)
+    numbers.frombytes(packed)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers

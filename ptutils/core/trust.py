@@ -1,0 +1,189 @@
+"""From a name to a class, and back: only what is registered, ours, or trusted.
+
+Names come from configs and stored documents, which somebody else may have written. A
+name resolves to a registered class, to a public Module of ptutils, to a module,
+optimizer, scheduler or metric of torch and torchmetrics, or to a class of a package that
+the *caller* trusts. Nothing is imported before the name has been judged, attributes are
+never walked, and what a name resolves to must be a class that was defined there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from ptutils.core.catalogue import CATALOGUE, find
+from ptutils.errors import ConfigError, TrustError, nearest
+from ptutils.meta.registry import Registered, name_of, registered
+
+__all__ = ["name_for", "resolve", "spelled", "trust", "trusted"]
+
+_BASES_BY_PACKAGE = {
+    "torch.nn": ("torch.nn.modules.module.Module",),
+    "torch.optim": (
+        "torch.optim.optimizer.Optimizer",
+        "torch.optim.lr_scheduler.LRScheduler",
+    ),
+    "torchmetrics": ("torchmetrics.metric.Metric",),
+}
+_TRUSTED: set[str] = set()
+
+
+def trust(*packages: str) -> None:
+    """Trust packages of yours for the rest of this program.
+
+    Configs and stored documents may then name the classes that they define. Call it
+    from your own code only; the environment variable ``PTUTILS_TRUST`` (names joined by
+    commas) does the same.
+    """
+    _TRUSTED.update(packages)
+
+
+def trusted(more: Iterable[str] = ()) -> frozenset[str]:
+    """Return the packages trusted by the program, the environment and this call."""
+    given = [more] if isinstance(more, str) else more
+    words = os.environ.get("PTUTILS_TRUST", "").split(",")
+    return frozenset([*_TRUSTED, *given, *(w.strip() for w in words if w.strip())])
+
+
+def resolve(name: str, *, trust: Iterable[str] = (), path: str = "") -> Registered:
+    """Return the class or registered function that ``name`` stands for.
+
+    Args:
+        name: A registered or public name, or the dotted path of a class.
+        trust: Packages that the caller trusts.
+        path: Where in the config the name stands, for the message.
+
+    Raises:
+        TrustError: If the name lies outside of everything that is trusted.
+        ConfigError: If nothing suitable answers to it.
+    """
+    known = registered()
+    if name in known:
+        return known[name]
+    short = name.removeprefix("ptutils.")
+    if short in CATALOGUE:
+        return _buildable(name, find(short), path)
+    package, dot, attribute = name.rpartition(".")
+    if not dot:
+        raise _unknown(name, path)
+    for root, bases in _BASES_BY_PACKAGE.items():
+        if _is_within(package, root):
+            target = _defined_in(package, attribute, root, path)
+            if not set(bases) & set(_base_names(target)):
+                raise _refused(name, path, f"not a {' or '.join(bases)}")
+            return target
+    for root in trusted(trust):
+        if _is_within(package, root):
+            return _defined_in(package, attribute, root, path)
+    raise _refused(name, path, "not registered, and its package is not trusted")
+
+
+def name_for(target: Registered) -> str:
+    """Return the shortest name under which :func:`resolve` finds ``target`` again."""
+    name = name_of(target)
+    if name is not None:
+        return name
+    module, own = target.__module__, target.__qualname__
+    if CATALOGUE.get(own) == module:
+        return own
+    parts = module.split(".")
+    for length in range(1, len(parts)):
+        package = ".".join(parts[:length])
+        if any(_is_within(package, root) for root in _BASES_BY_PACKAGE):
+            holder = sys.modules.get(package)
+            if getattr(holder, own, None) is target:
+                return f"{package}.{own}"
+    return f"{module}.{own}"
+
+
+def spelled(name: str) -> str:
+    """Return the registered or public name that differs from ``name`` in case only."""
+    names = [*registered(), *_module_names()]
+    same = [known for known in names if known.lower() == name.lower()]
+    return same[0] if same else name
+
+
+def _is_within(package: str, root: str) -> bool:
+    return package == root or package.startswith(f"{root}.")
+
+
+def _base_names(target: Registered) -> list[str]:
+    bases = getattr(target, "__mro__", ())
+    return [f"{base.__module__}.{base.__qualname__}" for base in bases]
+
+
+def _buildable(name: str, target: Any, path: str) -> Registered:
+    if isinstance(target, type) and hasattr(target, "_ptutils_is_module"):
+        return target
+    raise ConfigError(
+        f"cannot build {name!r}",
+        path=path,
+        expected="the name of a Module",
+        got=f"{name} is not one",
+        fix=f"choose a Module of ptutils, such as {nearest(name, _module_names())!r}",
+    )
+
+
+def _defined_in(package: str, attribute: str, root: str, path: str) -> Registered:
+    name = f"{package}.{attribute}"
+    try:
+        holder = importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        if error.name is None or not _is_within(package, error.name):
+            raise
+        raise ConfigError(
+            f"cannot find {name!r}",
+            path=path,
+            expected="an importable module and a class in it",
+            got=f"no module named {error.name!r}",
+            fix=f"correct the name, or install the package that has {package!r}",
+        ) from error
+    target = vars(holder).get(attribute)
+    if not isinstance(target, type) or inspect.isabstract(target):
+        names = [key for key, value in vars(holder).items() if isinstance(value, type)]
+        guess = nearest(attribute, names)
+        raise ConfigError(
+            f"cannot build {name!r}",
+            path=path,
+            expected=f"a class that {package} defines",
+            got="nothing of that name" if target is None else "not such a class",
+            fix=f"did you mean {package}.{guess}?" if guess else "correct the name",
+        )
+    if not _is_within(target.__module__, root):
+        raise _refused(name, path, f"only imported there; {target.__module__} has it")
+    return target
+
+
+def _unknown(name: str, path: str) -> ConfigError:
+    guess = nearest(name, [*registered(), *_module_names()])
+    return ConfigError(
+        f"unknown class {name!r}",
+        path=path,
+        expected="a registered name, a Module of ptutils, or a dotted path",
+        got=repr(name),
+        fix=f"did you mean {guess!r}?"
+        if guess
+        else "register the class with @ptutils.register, or write its dotted path",
+    )
+
+
+def _refused(name: str, path: str, why: str) -> TrustError:
+    package = name.partition(".")[0]
+    return TrustError(
+        f"refused to resolve {name!r}",
+        path=path,
+        expected="a registered class, or a class of torch.nn, torch.optim, "
+        "torchmetrics, ptutils or a trusted package",
+        got=f"{name}: {why}",
+        fix=f"if you wrote it, decorate the class with @ptutils.register or trust its "
+        f"package: trust=[{package!r}], --trust {package}",
+    )
+
+
+def _module_names() -> list[str]:
+    return [name for name in CATALOGUE if name[:1].isupper()]
