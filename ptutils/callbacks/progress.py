@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import math
 import sys
 import time
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
 from ptutils.core.callback import Callback
@@ -31,86 +27,100 @@ class Progress(Callback):
     """
 
     def __init__(self) -> None:
-        self._bars: Bars | None = None
-        self._next_s = 0.0
+        self._display: _Display | None = None
 
-    def before_looper(self, schedule: Value, metrics: Value) -> None:
+    def before_looper(self, trainer: Value, schedule: Value, metrics: Value) -> None:
         """Start drawing; this fires once in every process, resumed ones included."""
-        if not sys.stderr.isatty():
-            return
-        duration = schedule.duration
-        self._counts_epochs = duration.unit == "epochs"
-        is_counted = duration.unit in ("epochs", "steps")
-        self._bars = _new_bars()
-        # An unknown end shows as a bar that only pulses.
-        total = duration.count if is_counted else None
-        self._run = self._bars.add_task("run", total=total, note=_join(metrics))
-        self._epoch = self._bars.add_task("epoch", total=None, note="")
-        self._bars.start()
-        # Whatever ends the process, the cursor comes back.
-        atexit.register(self.close)
+        if sys.stderr.isatty():
+            self._display = _Display(trainer, schedule)
+            self._display.note("run", metrics)
+            # Whatever ends the process, the cursor comes back.
+            atexit.register(self.close)
 
-    def end_of_training_step(
-        self, step: int, epoch: int, num_batches: int | None, loss: Value
-    ) -> None:
+    def end_of_training_step(self, num_batches: int | None, loss: Value) -> None:
         """Draw, if it was last done a tenth of a second ago."""
-        if self._bars is not None and time.monotonic() >= self._next_s:
-            self._draw(step, epoch, num_batches, loss)
+        display = self._display
+        if display is not None and time.monotonic() >= display.next_s:
+            display.note("epoch", {"train.loss": loss})
+            display.draw(num_batches)
 
-    def after_validate(
-        self, step: int, epoch: int, num_batches: int | None, metrics: Value
-    ) -> None:
+    def after_validate(self, num_batches: int | None, metrics: Value) -> None:
         """Show what was measured, and where training was then."""
-        if self._bars is not None:
-            self._bars.update(self._run, note=_join(metrics))
-            self._draw(step, epoch, num_batches)
+        if self._display is not None:
+            self._display.note("run", metrics)
+            self._display.draw(num_batches)
 
-    def after_epoch(self, step: int, epoch: int, num_batches: int | None) -> None:
+    def after_epoch(self, num_batches: int | None) -> None:
         """Show the whole epoch."""
-        if self._bars is not None:
-            self._draw(step, epoch, num_batches)
+        if self._display is not None:
+            self._display.draw(num_batches)
 
     def after_looper(self) -> None:
-        """Leave the bars as they are, and the terminal as it was."""
+        """Leave the terminal as it was, with the bars where they ended."""
         self.close()
 
     def close(self) -> None:
-        """Stop drawing; training may go on."""
-        if self._bars is not None:
-            self._bars.stop()
-            self._bars = None
+        """Stop drawing, wherever training is; it may go on."""
+        if self._display is not None:
+            self._display.close()
+            self._display = None
             atexit.unregister(self.close)
 
-    def _draw(
-        self, step: int, epoch: int, num_batches: int | None, loss: Value = None
-    ) -> None:
-        bars = self._bars
-        if bars is None:
-            return
-        taken = 0
-        if num_batches:
-            # A run that resumes in an epoch is not told where it began.
-            taken = min(max(step - epoch * num_batches, 0), num_batches)
-        passed = epoch + (taken / num_batches if num_batches else 0)
-        bars.update(self._run, completed=passed if self._counts_epochs else step)
-        bars.update(self._epoch, completed=taken, total=num_batches)
-        if loss is not None:
-            bars.update(self._epoch, note=_join({"train.loss": loss}))
-        bars.refresh()
-        self._next_s = time.monotonic() + _REFRESH_S
 
+class _Display:
+    """The bars of one training, and when they are to be drawn next."""
 
-def _new_bars() -> Bars:
-    return Bars(
-        TextColumn("{task.description:<5}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        auto_refresh=False,
-    )
+    def __init__(self, trainer: Value, schedule: Value) -> None:
+        self.next_s = 0.0
+        self._trainer = trainer
+        self._schedule = schedule
+        self._num_batches = 0
+        self._bars = Bars(
+            TextColumn("{task.description:<5}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[count]}"),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            auto_refresh=False,
+        )
+        self._tasks = {
+            name: self._bars.add_task(name, total=None, count="", note="")
+            for name in ("run", "epoch")
+        }
+        self._bars.start()
 
+    def note(self, name: str, values: Value) -> None:
+        """Put numbers beside a bar; this reads them from their device."""
+        texts = [f"{path} {float(value):.4g}" for path, value in values.items()]
+        self._bars.update(self._tasks[name], note="  ".join(texts))
 
-def _join(values: Value) -> str:
-    return "  ".join(f"{name} {float(value):.4g}" for name, value in values.items())
+    def draw(self, num_batches: int | None) -> None:
+        """Draw both bars as the trainer's counters stand."""
+        self._num_batches = num_batches or 0
+        self._update()
+        self._bars.refresh()
+        self.next_s = time.monotonic() + _REFRESH_S
+
+    def close(self) -> None:
+        """Draw for the last time, and show the cursor."""
+        self._update()
+        self._bars.stop()
+
+    def _update(self) -> None:
+        step, epoch, whole = self._trainer.step, self._trainer.epoch, self._num_batches
+        # A run that resumes inside an epoch is not told where the epoch began; the
+        # last epoch is over when the trainer counts it.
+        taken = min(max(step - epoch * whole, 0), whole) or whole
+        passed = step / whole if whole else epoch
+        fraction = self._schedule.fraction(step, passed, self._trainer.elapsed_s)
+        duration = self._schedule.duration
+        reached = math.floor(fraction * duration.count + 1e-6)
+        self._show("run", fraction, 1.0, f"{reached}/{duration}")
+        self._show("epoch", taken, whole, f"{taken}/{whole}")
+
+    def _show(self, name: str, completed: float, total: float, count: str) -> None:
+        # An unknown total is drawn as a bar that pulses.
+        self._bars.update(
+            self._tasks[name], completed=completed, total=total or None, count=count
+        )
