@@ -260,6 +260,7 @@ class Session(Module):
         try:
             yield
         finally:
+            watcher.close()
             self.callbacks.unregister(watcher)
 
     def _current_status(self) -> Document:
