@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from ptutils.core.query import parse_query
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
@@ -37,11 +36,6 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def blocks(page: Path) -> Iterator[tuple[str, str]]:
-    for match in FENCE.finditer(page.read_text()):
-        yield match[1], match[2]
-
-
 class Reader:
     """Someone who follows a page from the top, word for word, in an empty folder."""
 
@@ -49,16 +43,11 @@ class Reader:
         self.folder = folder
 
     def follow(self, page: Path) -> None:
-        for language, text in blocks(page):
-            getattr(self, f"follow_{language}")(text)
-
-    def follow_text(self, text: str) -> None:
-        """Pictures are looked at."""
-
-    def follow_yaml(self, text: str) -> None:
-        name = re.match(r"# (\S+\.yaml)\n", text)
-        assert name, f"a YAML example says its file's name in its first line:\n{text}"
-        (self.folder / name[1]).write_text(text)
+        for language, name, text in FENCE.findall(page.read_text()):
+            if name:
+                (self.folder / name).write_text(text)
+            elif language != "text":  # Pictures are looked at.
+                getattr(self, f"follow_{language}")(text)
 
     def follow_python(self, text: str) -> None:
         self.succeed([sys.executable, "-W", "error", "-c", text])

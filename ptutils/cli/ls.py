@@ -80,14 +80,8 @@ def columns_of(rows: list[Document], now: datetime, *, first: str = "") -> list[
 
 
 def _row(run: Any) -> Document:
-    return {
-        "id": run.id,
-        "experiment": run.document.get("experiment"),
-        "created": run.document["created"],
-        "status": run.status.state_dict(),
-        "summary": run.document.get("summary", {}),
-        "config": run.document.get("config", {}),
-    }
+    row: Document = {**run.document, "id": run.id}
+    return row
 
 
 def _fixed(rows: list[Document], now: datetime) -> list[Column]:

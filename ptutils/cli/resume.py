@@ -18,6 +18,8 @@ def resume(
     trust: Trust = None,
 ) -> None:
     """Go on with RUN where its newest checkpoint left it."""
-    database = open_database(context, db)
-    session = database.runs.get(run).resume(config=overrides or [], trust=trust or [])
-    train(session, db or context.obj)
+    found = open_database(context, db).runs.get(run)
+    texts = overrides or []
+    changed = found.config.override(*texts)
+    changes = {path: changed[path] for path in (t.partition("=")[0] for t in texts)}
+    train(found.resume(changes, trust=trust or []), db or context.obj)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import ptutils
-from ptutils.cli.options import DEFAULT_DB, Database, Overrides, Trust
+from ptutils.cli.options import Database, Overrides, Trust
 from ptutils.cli.training import train
 
 __all__ = ["run"]
@@ -28,7 +28,7 @@ def run(
     """Train what CONFIG describes, and keep it in the database."""
     described = ptutils.Config.read(config).override(*(overrides or []))
     url = db or context.obj
-    if url or "dbinterface" not in described:
-        described["dbinterface"] = ptutils.connect(url or DEFAULT_DB).config
+    if url:
+        described["dbinterface"] = url
     session = ptutils.Session.from_meta(config=described, trust=trust or [])
     train(session, url)

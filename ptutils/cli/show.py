@@ -24,23 +24,24 @@ def show(context: typer.Context, run: RunId, db: Database = None) -> None:
     with open_database(context, db) as database:
         found = database.runs.get(run)
         _show_head(found)
-        _show_section("config", found.config.state_dict())
-        _show_status(found.status.state_dict())
-        _show_section("lineage", found.lineage)
-        _show_metrics(found.summary, found.history)
-        _show_checkpoints(list(found.checkpoints))
+        document = found.document  # Its plain form, as queries see it.
+        _show_section("config", document["config"])
+        _show_status(document["status"])
+        _show_section("lineage", document["lineage"])
+        _show_metrics(document["summary"], found.history)
+        _show_checkpoints(found.checkpoints)
 
 
 def _show_head(run: Any) -> None:
     age = format_age(run.document["created"], datetime.now(UTC))
-    parts = [run.document.get("experiment"), run.status.phase, f"{age} old", *run.tags]
+    parts = [run.experiment, run.status.phase, f"{age} old", *run.tags]
     typer.echo(f"run {run.id}: {', '.join(str(part) for part in parts if part)}")
 
 
 def _show_section(title: str, content: Document) -> None:
     if content:
         typer.secho(f"\n{title}", bold=True)
-        typer.echo(_indent(write_yaml(dict(content))))
+        typer.echo(_indent(write_yaml(content)))
 
 
 def _show_status(status: Document) -> None:
@@ -67,13 +68,13 @@ def _show_metrics(summary: Document, history: Any) -> None:
     print_table([*columns, Column(title="curve", cells=curves)])
 
 
-def _show_checkpoints(checkpoints: list[Document]) -> None:
+def _show_checkpoints(checkpoints: list[Any]) -> None:
     if not checkpoints:
         return
     typer.secho("\ncheckpoints", bold=True)
     columns = []
     for name in ("step", "epoch", "why"):
-        cells = [format_value(each.get(name)) for each in checkpoints]
+        cells = [format_value(getattr(each, name)) for each in checkpoints]
         columns.append(Column(title=name, cells=cells, is_number=name != "why"))
     print_table(columns)
 
