@@ -147,7 +147,7 @@ def _best_of(best: Best, checkpoints: Sequence[Document]) -> list[Document]:
 def _require_metric(metric: str, checkpoints: Sequence[Document]) -> None:
     """Refuse a metric that no checkpoint has although some have others: a typo."""
     names = list(dict.fromkeys(name for c in checkpoints for name in c["metrics"]))
-    if not names or metric in names:
+    if not names or any(trail(c["metrics"], metric) for c in checkpoints):
         return
     near = nearest(metric, names)
     raise ConfigError(

@@ -79,6 +79,14 @@ class Schedule(Module):
         reached = step if self.duration.unit == "steps" else epoch
         return reached >= self.duration.count
 
+    def fraction(self, step: int, epoch: float, elapsed_s: float = 0.0) -> float:
+        """Return how much of the duration is done, 0 to 1."""
+        seconds = self.duration.seconds
+        if seconds is not None:
+            return min(elapsed_s / seconds, 1.0)
+        reached = step if self.duration.unit == "steps" else epoch
+        return min(reached / self.duration.count, 1.0)
+
     def next_step(self, step: int) -> int:
         """Return the next step after which something may be due between two steps.
 

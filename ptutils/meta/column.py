@@ -99,7 +99,7 @@ class Series:
 
     def __init__(self, column: Column) -> None:
         self._steps, self._epochs, self._values = _packed(column)
-        self._first = self._last = self._min = self._max = self.column()[0]
+        self._first = self._min = self._max = self.column()[0]
         self._compare(self.column())
         self.taken = 0
 
@@ -117,7 +117,6 @@ class Series:
         self._steps.extend(steps)
         self._epochs.extend(epochs)
         self._append_values(values)
-        self._last = Point(steps[-1], epochs[-1], values[-1])
         self._compare(Column(steps, epochs, values))
 
     def __len__(self) -> int:
@@ -130,7 +129,7 @@ class Series:
     @property
     def last(self) -> Point:
         """The point that was appended last."""
-        return self._last
+        return Point(self._steps[-1], self._epochs[-1], self._values[-1])
 
     def best(self, mode: str) -> Point:
         """Return the first of the least or greatest points; see :class:`Column`."""
@@ -144,7 +143,7 @@ class Series:
         """Return value and step of the first, last, least and greatest point."""
         points = {
             "first": self._first,
-            "last": self._last,
+            "last": self.last,
             "min": self._min,
             "max": self._max,
         }
@@ -153,9 +152,7 @@ class Series:
 
     def _append_values(self, new: _Values) -> None:
         old = self._values
-        if not old:
-            self._values = new
-        elif isinstance(old, list):
+        if isinstance(old, list):
             old.extend(new)
         elif isinstance(new, array) and old.typecode == new.typecode:
             old.extend(new)  # type: ignore[arg-type]  # of one type code

@@ -203,14 +203,20 @@ def _respelled(value: Value) -> Value:
 
 
 def _read_file(path: str | Path) -> Document:
+    if Path(path).is_dir():
+        raise _no_mapping(path, "a folder")
     with _as_config_errors():
         value = formats.read(path)
-    if isinstance(value, dict):
-        return value
-    raise ConfigError(
+    if not isinstance(value, dict):
+        raise _no_mapping(path, "nothing" if value is None else type(value).__name__)
+    return value
+
+
+def _no_mapping(path: str | Path, got: str) -> ConfigError:
+    return ConfigError(
         f"cannot read the config {path}",
-        expected="a mapping of names to values at the top",
-        got="nothing" if value is None else type(value).__name__,
+        expected="a file with a mapping of names to values at its top",
+        got=got,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, MutableMapping
 
 from ptutils.errors import ConfigError, MissingNameError
@@ -15,8 +16,9 @@ __all__ = ["Dots", "DotsView"]
 class Dots:
     """Names as attributes, dotted paths as subscripts, over one plain dict."""
 
+    @abstractmethod
     def _held(self) -> dict[str, Value]:
-        raise NotImplementedError
+        """Return the plain dict; it is never copied."""
 
     def __getattr__(self, name: str) -> Value:
         if name.startswith("__"):  # Python asks for its own protocols all the time.

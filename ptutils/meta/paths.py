@@ -41,16 +41,16 @@ def lookup(found: Trail) -> Value:
 
 def assign(found: Trail, value: Value) -> None:
     """Put ``value`` at the end of a trail in place; tuples on the way are made anew."""
-    for container, key in reversed(found):
-        if isinstance(container, tuple):
-            value = (*container[:key], value, *container[key + 1 :])
-        elif isinstance(container, dict):
-            # The dict's own method: subclasses read and write paths by theirs.
-            return dict.__setitem__(container, key, value)
-        else:
-            container[key] = value
-            return None
-    return None
+    above = list(found)
+    container, key = above.pop()
+    while isinstance(container, tuple):
+        value = (*container[:key], value, *container[key + 1 :])
+        container, key = above.pop()
+    if isinstance(container, dict):
+        # The dict's own method: subclasses read and write paths by theirs.
+        dict.__setitem__(container, key, value)
+    else:
+        container[key] = value
 
 
 def place(root: Value, path: str) -> Trail | None:

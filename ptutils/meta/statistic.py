@@ -314,7 +314,7 @@ def _divided(one: list[int], other: list[int]) -> float:
     try:
         return (one[0] << max(shift, 0)) / (other[0] << max(-shift, 0))
     except OverflowError:
-        return math.copysign(math.inf, one[0])
+        return math.inf if one[0] > 0 else -math.inf
 
 
 def _order(value: Scalar) -> tuple[Scalar, str]:

@@ -9,7 +9,7 @@ numbers, so that text which looks like one is quoted.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import yaml
 
@@ -22,6 +22,7 @@ _FLOAT_TAG = "tag:yaml.org,2002:float"
 _MERGE_TAG = "tag:yaml.org,2002:merge"
 # The numbers with an exponent that YAML 1.2 has and YAML 1.1 lacks.
 _FLOAT = re.compile(r"[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9]+)[eE][-+]?[0-9]+\Z")
+_RARE_BREAKS = frozenset("\r\x85\u2028\u2029")
 # A config is a page or two; aliases of aliases can unfold to more than memory holds.
 _MOST_VALUES = 1_000_000
 
@@ -136,6 +137,20 @@ class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Value) -> bool:
         return True
 
+    def represent_sequence(
+        self, tag: str, sequence: Iterable[Value], flow_style: bool | None = None
+    ) -> yaml.SequenceNode:
+        # Short lists of numbers, which configs are full of, stay on one line.
+        is_flat = not any(isinstance(item, dict | list) for item in sequence)
+        return super().represent_sequence(tag, sequence, flow_style or is_flat)
 
+
+def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    # PyYAML folds the rarer line breaks into spaces unless they are escaped.
+    style = '"' if _RARE_BREAKS & set(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_Dumper.add_representer(str, _represent_text)
 for _side in (_Loader, _Dumper):
     _side.add_implicit_resolver(_FLOAT_TAG, _FLOAT, list("-+0123456789."))
