@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 from ptutils.meta.codec import Encoded, decode, dumps, encode, loads
 from ptutils.meta.codec.keys import is_plain_key
 from tests.meta.strategies import any_text, plain_values, same, trees
 
+pytestmark = pytest.mark.filterwarnings("ignore:ComplexHalf support")
 relaxed = settings(
     max_examples=300,
     deadline=None,

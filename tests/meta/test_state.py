@@ -16,6 +16,9 @@ from ptutils.meta.state import State
 from tests.meta.strategies import same, trees
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:ComplexHalf support")
+
+
 def test_calling_reading_and_loading_a_state_give_the_state_itself():
     state = State(step=3)
     arguments = ({"step": 4}, 1)
