@@ -115,7 +115,17 @@ class DataLoader(Module):
             dataset: What to read.
             seed: For a loader that has none of its own.
             path: The dataset's name in errors.
+
+        Raises:
+            DataError: If the dataset is not a map-style one.
         """
+        if not isinstance(dataset, MapDataset):
+            raise DataError(
+                "cannot read from this dataset",
+                path=path,
+                expected="a map-style dataset, with __getitem__ and __len__",
+                got=type(dataset).__qualname__,
+            )
         seed = seed if self.seed is None else self.seed
         self._bound = _Bound(dataset, seed=seed, path=path)
 

@@ -89,6 +89,7 @@ class _Crew:
     """
 
     def __init__(self, reader: BatchReader, num_workers: int) -> None:
+        self._is_started = False
         self._tasks = _Tasks()
         self._loader: TorchLoader[Value] = TorchLoader(
             reader,  # type: ignore[arg-type]  # torch calls __getitems__ alone
@@ -103,14 +104,26 @@ class _Crew:
 
     def start(self, tasks: Iterable[Task]) -> Iterator[Value]:
         self._tasks.tasks = tasks
+        if self._is_started:
+            return iter(self._loader)
+        self._is_started = True
+        return _fork(self._loader)
+
+
+def _fork(loader: TorchLoader[Value]) -> Iterator[Value]:
+    # Workers inherit the mask and so leave Ctrl-C to the training process for good.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
         with warnings.catch_warnings():
             # Why forking beside threads is safe here is said at the top.
             warnings.filterwarnings(
                 "ignore", ".* is multi-threaded", DeprecationWarning
             )
-            iterator = iter(self._loader)
-        _guard_child_signal()
-        return iterator
+            iterator = iter(loader)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    _guard_child_signal()
+    return iterator
 
 
 def _as_it_is(batch: Value) -> Value:
@@ -118,9 +131,7 @@ def _as_it_is(batch: Value) -> Value:
 
 
 def _settle(worker: int) -> None:
-    """Make a new worker leave Ctrl-C and inherited objects to the training process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    gc.freeze()
+    gc.freeze()  # What was inherited is the training process's to finalize.
 
 
 def _guard_child_signal() -> None:

@@ -217,6 +217,12 @@ def test_a_loader_without_a_dataset_says_so() -> None:
         len(loader)
 
 
+def test_a_dataset_that_is_not_map_style_is_refused() -> None:
+    loader = DataLoader()
+    with pytest.raises(DataError, match="cannot read from this dataset at 'here'"):
+        loader.bind(iter([1, 2]), path="here")
+
+
 def test_an_epoch_without_batches_is_refused() -> None:
     batches = loader_of(2, drop_last=True).batches()
     with pytest.raises(DataError, match="cannot read an epoch without batches"):
