@@ -1,0 +1,214 @@
+"""The embedded database: one SQLite file, and a folder of artifact packs beside it."""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import json
+import sqlite3
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from itertools import groupby, islice
+from operator import itemgetter
+from pathlib import Path
+
+from ptutils.core.dbinterface import DBInterface
+from ptutils.db.artifacts import Packs, Place, absent, digest_of
+from ptutils.db.filters.match import compile_filter
+from ptutils.db.filters.paths import field_path
+from ptutils.db.filters.project import Projection, compile_projection
+from ptutils.db.filters.sort import Sort, check_sort, ordered
+from ptutils.db.filters.update import compile_update
+from ptutils.db.indexes import bounds
+from ptutils.db.plan import in_natural_order, in_sort_order
+from ptutils.db.store import Store
+from ptutils.db.tables import Table, make_table, open_table
+from ptutils.db.writing import check_window, duplicate, identify, upserted
+from ptutils.errors import CorruptError, DecodeError
+from ptutils.meta.codec import Buffer, dumps, loads
+from ptutils.meta.values import Document
+
+__all__ = ["SQLiteInterface"]
+
+
+class SQLiteInterface(DBInterface):
+    """A database in one file, such as ``runs.db``, with ``runs.db.artifacts`` beside.
+
+    It is made on first use. What was saved survives a crash of the process and of the
+    machine; any number of threads and processes may use it at once.
+
+    Args:
+        path: Of the file; its folder must exist.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._store = Store(Path(path).absolute())
+        self._packs = Packs(Path(f"{self._store.path}.artifacts"))
+        self._url = f"sqlite:{path}" if ":" in str(path) else str(path)
+
+    @property
+    def url(self) -> str:
+        """The path of the file, as it was given."""
+        return self._url
+
+    def create_index(self, collection: str, path: str) -> None:
+        """Speed up filters and sorts by a path; ``a.*`` indexes all leaves below ``a``.
+
+        Documents that are there already are indexed at once.
+        """
+        with self._store.writing() as connection:
+            table = make_table(connection, collection)
+            if path not in table.patterns:
+                field_path(path.removesuffix(".*"), "an index")
+                table.add_index(path, self._load)
+
+    def _insert(self, collection: str, documents: Sequence[Document]) -> None:
+        with self._store.writing() as connection:
+            table = make_table(connection, collection)
+            for document in documents:
+                identity, named = identify(document)
+                if not table.insert(identity, dumps(named), named):
+                    raise duplicate(named["_id"], collection, self.url)
+
+    def _find(
+        self,
+        collection: str,
+        filter: Document,
+        *,
+        sort: Sort = (),
+        limit: int = 0,
+        skip: int = 0,
+        projection: Projection = None,
+    ) -> list[Document]:
+        check_window(limit, skip)
+        check_sort(sort)
+        project = compile_projection(projection)
+        count = skip + limit if limit else 0
+        with self._store.reading() as connection:
+            table = open_table(connection, collection)
+            with closing(self._in_order(table, filter, sort, count)) as found:
+                window = islice(found, skip, count or None)
+                return [project(document) for document in window]
+
+    def _count(self, collection: str, filter: Document) -> int:
+        with self._store.reading() as connection:
+            table = open_table(connection, collection)
+            if table and not filter:
+                return table.count()
+            return sum(1 for _ in self._matching(table, filter))
+
+    def _update(
+        self,
+        collection: str,
+        filter: Document,
+        update: Document,
+        *,
+        many: bool = False,
+        upsert: bool = False,
+    ) -> int:
+        apply = compile_update(update)
+        with self._store.writing() as connection:
+            table = make_table(connection, collection)
+            with closing(self._matching(table, filter)) as matching:
+                found = list(islice(matching, None if many else 1))
+            if not found and upsert:
+                self._insert(collection, [upserted(filter, apply)])
+                return 1
+            for place, document in found:
+                before = table.keys_of(document)
+                changed = apply(document)
+                table.replace(place, dumps(changed), before, changed)
+            return len(found)
+
+    def _delete(self, collection: str, filter: Document) -> int:
+        with self._store.writing() as connection:
+            table = make_table(connection, collection)
+            found = [place for place, _ in self._matching(table, filter)]
+            for place in found:
+                table.delete(place)
+            return len(found)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._store.writing():
+            yield
+
+    def _put(self, artifacts: Sequence[Buffer]) -> list[str]:
+        digests = [digest_of(artifact) for artifact in artifacts]
+        new = dict(zip(digests, artifacts, strict=True))
+        with self._store.reading() as connection:
+            for digest in digests:
+                place = _place(connection, digest)
+                if place is not None and self._packs.holds(place.pack):
+                    new.pop(digest, None)
+        if new:
+            places = self._packs.write(new)
+            with self._store.writing() as connection:
+                connection.executemany(
+                    "INSERT OR REPLACE INTO artifacts VALUES (?, ?, ?, ?)",
+                    [
+                        (name, at.pack, at.offset, at.size)
+                        for name, at in places.items()
+                    ],
+                )
+        return digests
+
+    def _get(self, digest: str) -> memoryview:
+        with self._store.reading() as connection:
+            place = _place(connection, digest)
+        if place is None:
+            raise absent(digest, self.url)
+        return self._packs.read(digest, place)
+
+    def _close(self) -> None:
+        self._packs.close()
+        self._store.close()
+
+    def _matching(
+        self, table: Table | None, filter: Document
+    ) -> Generator[tuple[int, Document], None, None]:
+        """Yield the place and the document of all matches, in order of insertion."""
+        matches = compile_filter(filter)
+        if table is None:
+            return
+        for _, place, text in in_natural_order(table, bounds(filter)):
+            document = self._load(text)
+            if matches(document):
+                yield place, document
+
+    def _in_order(
+        self, table: Table | None, filter: Document, sort: Sort, count: int
+    ) -> Generator[Document, None, None]:
+        """Yield all matches in order, or as many as are needed."""
+        matches = compile_filter(filter)
+        rows = None
+        if table is not None and sort and count:
+            rows = in_sort_order(table, bounds(filter), sort)
+        if rows is None:
+            found = (each for _, each in self._matching(table, filter))
+            yield from ordered(found, sort, count)
+            return
+        for _, group in groupby(rows, key=itemgetter(0)):
+            equal = builtins.filter(matches, (self._load(text) for _, _, text in group))
+            yield from ordered(equal, sort if len(sort) > 1 else (), count)
+
+    def _load(self, text: str) -> Document:
+        try:
+            # Escapes begin with '$'; without any, the parser in C does it all.
+            document: Document = loads(text) if '{"$' in text else json.loads(text)
+        except (ValueError, RecursionError, DecodeError) as error:
+            raise CorruptError(
+                "cannot read a document",
+                path=self.url,
+                expected="the JSON text that was stored",
+                got=str(error),
+                fix="restore the database from a copy",
+            ) from error
+        return document
+
+
+def _place(connection: sqlite3.Connection, digest: str) -> Place | None:
+    row = connection.execute(
+        "SELECT pack, offset, size FROM artifacts WHERE digest = ?", (digest,)
+    ).fetchone()
+    return Place(pack=row[0], offset=row[1], size=row[2]) if row else None

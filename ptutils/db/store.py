@@ -1,0 +1,283 @@
+"""One SQLite file: opened when needed, safe across threads, processes and forks.
+
+Every error of SQLite becomes one of ours here. A connection must not cross a fork, so
+it is closed before one, and each side opens its own when it next needs it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from ptutils.errors import CorruptError, DatabaseError, NotFoundError
+
+__all__ = ["FORMAT", "Store"]
+
+FORMAT: Final = 1
+"""The version of the tables below; a newer file is refused."""
+
+_APPLICATION: Final = 0x7074_7574
+_PATIENCE_S: Final = 60.0
+_RETRIED: Final = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")
+_SCHEMA: Final = (
+    "CREATE TABLE collections (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
+    """CREATE TABLE indexes (collection INTEGER NOT NULL, pattern TEXT NOT NULL,
+       PRIMARY KEY (collection, pattern)) WITHOUT ROWID""",
+    """CREATE TABLE paths (id INTEGER PRIMARY KEY, collection INTEGER NOT NULL,
+       path TEXT NOT NULL, UNIQUE (collection, path))""",
+    """CREATE TABLE artifacts (digest TEXT PRIMARY KEY, pack TEXT NOT NULL,
+       offset INTEGER NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID""",
+    f"PRAGMA application_id = {_APPLICATION}",
+    f"PRAGMA user_version = {FORMAT}",
+)
+
+
+class Store:
+    """A SQLite file in WAL mode, and the transactions on it.
+
+    Args:
+        path: Made on first use, in a folder that exists.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._connection: sqlite3.Connection | None = None
+        self._is_lost = False
+        _watch_forks()
+        _STORES.add(self)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Hold one snapshot of the database."""
+        with self._transaction("BEGIN") as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Write all or nothing, durable at the outermost exit."""
+        with self._transaction("BEGIN IMMEDIATE") as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close the connection; the next use opens another."""
+        with self._lock, self._translated():
+            if self._connection is not None and not self._depth:
+                self._connection.close()
+                self._connection = None
+
+    def is_writable(self) -> bool:
+        """Return whether this process may write the file and beside it."""
+        return os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
+
+    @contextlib.contextmanager
+    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._translated():
+            if self._depth:
+                begin, end, undo = (
+                    "SAVEPOINT inner",
+                    "RELEASE inner",
+                    "ROLLBACK TO inner",
+                )
+            else:
+                end, undo = "COMMIT", "ROLLBACK"
+            connection = self._begun(begin)
+            self._depth += 1
+            try:
+                yield connection
+                connection.execute(end)
+            except BaseException:
+                # A full disk makes SQLite undo everything by itself.
+                if connection.in_transaction:
+                    connection.execute(undo)
+                raise
+            finally:
+                self._depth -= 1
+                self._forget_snapshot()
+
+    def _begun(self, begin: str) -> sqlite3.Connection:
+        if self._is_lost:
+            raise DatabaseError(
+                "cannot use a database in a process forked within its transaction",
+                path=str(self.path),
+                fix="fork outside of transactions",
+            )
+        if begin == "BEGIN IMMEDIATE" and self.path.exists() and not self.is_writable():
+            raise self._refusal("a file and a folder that may be written", "read-only")
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                return self._try_begin(begin)
+            except sqlite3.OperationalError as error:
+                is_busy = error.sqlite_errorname.startswith(_RETRIED)
+                if not is_busy or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.005)
+
+    def _try_begin(self, begin: str) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = self._open()
+        self._connection.execute(begin)
+        try:
+            self._connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        return self._connection
+
+    def _open(self) -> sqlite3.Connection:
+        if not self.path.parent.is_dir():
+            raise NotFoundError(
+                "cannot create a database",
+                path=str(self.path),
+                expected=f"a folder {str(self.path.parent)!r}",
+                got="no such folder",
+                fix=f"mkdir -p {self.path.parent}",
+            )
+        if self.path.is_dir():
+            raise self._refusal("a SQLite file of ptutils", "a folder")
+        is_new = not self.path.exists() or self.path.stat().st_size == 0
+        mode = "rwc" if self.is_writable() or is_new else self._reading_mode()
+        connection = sqlite3.connect(
+            f"file:{quote(str(self.path))}?mode={mode}",
+            uri=True,
+            timeout=_PATIENCE_S,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _reading_mode(self) -> str:
+        log = self.path.with_name(self.path.name + "-wal")
+        if os.access(self.path.parent, os.W_OK) or log.exists():
+            return "ro"
+        # SQLite could not make its side files; without a log there is nothing in them.
+        return "ro&immutable=1"
+
+    def _forget_snapshot(self) -> None:
+        """Open a file that SQLite holds to be immutable anew for each transaction."""
+        if not self._depth and self._connection is not None and not self.is_writable():
+            self._connection.close()
+            self._connection = None
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA synchronous = FULL")
+        version = self._version(connection)
+        if version == 0:
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            self._create(connection)
+        elif version > FORMAT:
+            raise self._refusal(
+                f"format {FORMAT} or older",
+                f"format {version}",
+                "pip install -U ptutils",
+            )
+
+    def _version(self, connection: sqlite3.Connection) -> int:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+        if application != _APPLICATION and (tables or version):
+            raise self._refusal("a SQLite file of ptutils", "one of another program")
+        return int(version)
+
+    def _create(self, connection: sqlite3.Connection) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if not self._version(connection):  # Another process may have been faster.
+                for statement in _SCHEMA:
+                    connection.execute(statement)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._as_ours(error) from error
+
+    def _as_ours(self, error: sqlite3.Error) -> DatabaseError:
+        name = getattr(error, "sqlite_errorname", "")
+        if name == "SQLITE_NOTADB":
+            return self._refusal("a SQLite file of ptutils", "a file that is none")
+        if name.startswith("SQLITE_CORRUPT"):
+            return CorruptError(
+                "cannot read this database",
+                path=str(self.path),
+                expected="a whole SQLite file",
+                got=str(error),
+                fix=f"restore a copy, or rescue it: sqlite3 {self.path} .recover",
+            )
+        expected, fix = _explain(name)
+        return self._refusal(expected, str(error), fix)
+
+    def _refusal(self, expected: str, got: str, fix: str = "") -> DatabaseError:
+        return DatabaseError(
+            "cannot use this database",
+            path=str(self.path),
+            expected=expected,
+            got=got,
+            fix=fix,
+        )
+
+
+def _explain(name: str) -> tuple[str, str]:
+    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+        return "room to write", "free space on the disk; nothing was half written"
+    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+        return "a file and a folder that may be read and written", "check permissions"
+    if name.startswith(_RETRIED):
+        return f"its lock within {_PATIENCE_S:.0f} s", "end the process that holds it"
+    return "an answer from SQLite", ""
+
+
+_STORES: Final[weakref.WeakSet[Store]] = weakref.WeakSet()
+_FORKING: Final[list[Store]] = []
+
+
+@functools.cache
+def _watch_forks() -> None:
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child
+    )
+
+
+def _before_fork() -> None:
+    # SQLite counts its locks per process: a child that inherits a connection believes
+    # that it holds locks which are its parent's, and could damage the file.
+    for store in list(_STORES):
+        store._lock.acquire()
+        _FORKING.append(store)
+        with contextlib.suppress(DatabaseError):
+            store.close()
+
+
+def _after_fork() -> None:
+    while _FORKING:
+        _FORKING.pop()._lock.release()
+
+
+def _in_child() -> None:
+    while _FORKING:
+        store = _FORKING.pop()
+        store._lock = threading.RLock()
+        store._is_lost = store._connection is not None

@@ -1,0 +1,144 @@
+"""The tables of one collection in SQLite: its documents, and their keys by path."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+
+from ptutils.db.indexes import DEFAULTS, entries
+from ptutils.meta.values import Document
+
+__all__ = ["Table", "make_table", "open_table"]
+
+_SCHEMA = """
+CREATE TABLE documents_{n}
+    (place INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, text TEXT NOT NULL);
+CREATE TABLE keys_{n}
+    (path INTEGER NOT NULL, key BLOB NOT NULL, place INTEGER NOT NULL,
+     PRIMARY KEY (path, key, place)) WITHOUT ROWID;
+CREATE INDEX keys_{n}_by_place ON keys_{n} (place, path);
+"""
+
+
+class Table:
+    """One collection within a transaction.
+
+    Attributes:
+        number: Names its tables, ``documents_N`` and ``keys_N``.
+        patterns: Its indexed paths, as they are in this transaction.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, number: int) -> None:
+        self.connection = connection
+        self.number = number
+        self.patterns = tuple(
+            pattern
+            for (pattern,) in connection.execute(
+                "SELECT pattern FROM indexes WHERE collection = ?", (number,)
+            )
+        )
+
+    def keys_of(self, document: Document) -> dict[str, bytes]:
+        """Return the keys that a document has in this table."""
+        return entries(document, self.patterns)
+
+    def insert(self, identity: bytes, text: str, document: Document) -> bool:
+        """Add a document at the end; return False if its id is taken."""
+        cursor = self.connection.execute(
+            f"INSERT OR IGNORE INTO documents_{self.number} (id, text) VALUES (?, ?)",  # noqa: S608
+            (identity, text),
+        )
+        if not cursor.rowcount or cursor.lastrowid is None:
+            return False
+        self._add(cursor.lastrowid, self.keys_of(document))
+        return True
+
+    def replace(
+        self, place: int, text: str, before: Mapping[str, bytes], document: Document
+    ) -> None:
+        """Store a document anew that had other keys before."""
+        self.connection.execute(
+            f"UPDATE documents_{self.number} SET text = ? WHERE place = ?",  # noqa: S608
+            (text, place),
+        )
+        after = self.keys_of(document)
+        self.connection.executemany(
+            f"""DELETE FROM keys_{self.number} WHERE key = ? AND place = ? AND path =
+                (SELECT id FROM paths WHERE collection = ? AND path = ?)""",  # noqa: S608
+            [
+                (key, place, self.number, path)
+                for path, key in before.items() - after.items()
+            ],
+        )
+        self._add(place, dict(after.items() - before.items()))
+
+    def delete(self, place: int) -> None:
+        """Remove a document and its keys."""
+        for kind in ("documents", "keys"):
+            self.connection.execute(
+                f"DELETE FROM {kind}_{self.number} WHERE place = ?",  # noqa: S608
+                (place,),
+            )
+
+    def text(self, place: int) -> str:
+        """Return the text of the document at a place."""
+        (text,) = self.connection.execute(
+            f"SELECT text FROM documents_{self.number} WHERE place = ?",  # noqa: S608
+            (place,),
+        ).fetchone()
+        return str(text)
+
+    def count(self) -> int:
+        """Return how many documents there are."""
+        (number,) = self.connection.execute(
+            f"SELECT COUNT(*) FROM documents_{self.number}"  # noqa: S608
+        ).fetchone()
+        return int(number)
+
+    def add_index(self, pattern: str, load: Callable[[str], Document]) -> None:
+        """Index one more path of all documents."""
+        self.connection.execute(
+            "INSERT INTO indexes VALUES (?, ?)", (self.number, pattern)
+        )
+        rows = self.connection.execute(
+            f"SELECT place, text FROM documents_{self.number}"  # noqa: S608
+        )
+        for place, text in rows:
+            self._add(place, entries(load(text), (pattern,)))
+        self.patterns = (*self.patterns, pattern)
+
+    def _add(self, place: int, keys: Mapping[str, bytes]) -> None:
+        self.connection.executemany(
+            "INSERT OR IGNORE INTO paths (collection, path) VALUES (?, ?)",
+            [(self.number, path) for path in keys],
+        )
+        self.connection.executemany(
+            f"""INSERT OR IGNORE INTO keys_{self.number} SELECT id, ?, ? FROM paths
+                WHERE collection = ? AND path = ?""",  # noqa: S608
+            [(key, place, self.number, path) for path, key in keys.items()],
+        )
+
+
+def open_table(connection: sqlite3.Connection, collection: str) -> Table | None:
+    """Return a collection, or None if nothing was ever stored in it."""
+    row = connection.execute(
+        "SELECT id FROM collections WHERE name = ?", (collection,)
+    ).fetchone()
+    return Table(connection, row[0]) if row else None
+
+
+def make_table(connection: sqlite3.Connection, collection: str) -> Table:
+    """Return a collection, made if need be; the transaction must be for writing."""
+    table = open_table(connection, collection)
+    if table is not None:
+        return table
+    number = connection.execute(
+        "INSERT INTO collections (name) VALUES (?)", (collection,)
+    ).lastrowid
+    for statement in _SCHEMA.format(n=number).split(";"):
+        connection.execute(statement)
+    connection.executemany(
+        "INSERT INTO indexes VALUES (?, ?)",
+        [(number, pattern) for pattern in DEFAULTS.get(collection, ())],
+    )
+    return Table(connection, int(number or 0))
