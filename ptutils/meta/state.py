@@ -107,7 +107,7 @@ class State(MetaModule, dict[Any, Any]):
     def __setitem__(self, key: Value, value: Value) -> None:
         super().__setitem__(key, _adopt(value, {}))
 
-    def __ior__(self: _S, other: Value) -> _S:  # type: ignore[override,misc]
+    def __ior__(self: _S, other: Value) -> _S:  # type: ignore[misc]
         self.update(other)
         return self
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 
 from ptutils.errors import EncodeError
 from ptutils.meta.codec import Encoded, decode, encode
-from tests.meta.strategies import TENSOR_DTYPES, arrays, same, tensors
+from tests.meta.strategies import NUMBERS, TENSOR_DTYPES, arrays, same, tensors
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:ComplexHalf support", "ignore:Sparse ... tensor support"
@@ -43,12 +43,25 @@ def test_a_tensor_of_every_dtype_comes_back(dtype):
     assert same(round_trip(tensor), tensor)
 
 
+@pytest.mark.parametrize("number", NUMBERS, ids=lambda number: type(number).__name__)
+def test_a_scalar_of_numpy_comes_back(number):
+    assert same(round_trip(number), number)
+
+
+def test_a_datetime_that_numpy_cannot_write_as_text_comes_back():
+    value = np.array(5).view("M8")[()]
+    assert encode(value).document == "datetime64"
+    assert round_trip(value).view("i8") == 5
+
+
 # Ties
 
 
 def test_views_of_one_tensor_keep_their_tie():
     base = torch.zeros(4, 4)
-    back = round_trip({"row": base[1], "column": base[:, 2], "bits": base.view(torch.int32)})
+    back = round_trip(
+        {"row": base[1], "column": base[:, 2], "bits": base.view(torch.int32)}
+    )
     back["bits"][1, 2] = 7
     assert back["row"][2] == back["column"][1] != 0
 

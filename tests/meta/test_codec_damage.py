@@ -219,25 +219,51 @@ def test_names_that_a_projection_left_out_are_passed_over():
     assert decode(part) == {"a": (1,)}
 
 
-NAMES = (
-    "is in id to at keys 0 a of zone dtype offset strides bytes parts fold text value "
-    "utf8 attributes factory maxlen grad conj neg device coalesced readonly"
-).split()
+NAMES = [
+    "is",
+    "in",
+    "id",
+    "to",
+    "at",
+    "keys",
+    "0",
+    "a",
+    "of",
+    "zone",
+    "dtype",
+    "offset",
+    "strides",
+    "bytes",
+    "parts",
+    "fold",
+    "text",
+    "value",
+    "utf8",
+    "attributes",
+    "factory",
+    "maxlen",
+    "grad",
+    "conj",
+    "neg",
+    "device",
+    "coalesced",
+    "readonly",
+]
 nodes = st.recursive(
     st.none()
     | st.integers(-2, 99)
     | st.text(max_size=4)
     | st.booleans()
     | st.sampled_from(sorted(ENTRY_BY_TAG)),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4)
+    ),
     max_leaves=8,
 )
 
 
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(trees, st.randoms(use_true_random=False), nodes)
 def test_a_changed_sidecar_is_refused_or_read_but_never_fails_otherwise(
     value, random, change

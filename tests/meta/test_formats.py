@@ -106,7 +106,10 @@ def test_texts_are_readable_in_json(tmp_path):
     held = json.loads(path.read_text("utf-8"))
     assert held["name"] == "Käthe"
     assert "Käthe" in path.read_text("utf-8")
-    assert held["_ptutils"]["types"] == {"format": 1, "tree": {"in": {"weight": "tuple"}}}
+    assert held["_ptutils"]["types"] == {
+        "format": 1,
+        "tree": {"in": {"weight": "tuple"}},
+    }
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -132,6 +135,14 @@ def test_storages_that_no_tensor_fills_are_bytes(tmp_path):
     assert sorted(safetensors.torch.load_file(path)) == [
         "_ptutils.0", "_ptutils.1", "_ptutils.2",
     ]  # fmt: skip
+    assert same(State.load(path), state)
+
+
+def test_a_tensor_that_fills_a_part_of_its_storage_is_no_entry_of_its_own(tmp_path):
+    whole = torch.arange(4.0)
+    state = State(part=whole[:2], whole=whole)
+    path = state.save(tmp_path / "state.safetensors")
+    assert sorted(safetensors.torch.load_file(path)) == ["whole"]
     assert same(State.load(path), state)
 
 
@@ -249,7 +260,10 @@ def test_a_file_that_was_cut_is_refused(tmp_path, suffix):
         ({"types": {}}, "types and artifacts"),
         ({"types": {}, "artifacts": 3}, "cannot read the artifacts"),
         ({"types": {}, "artifacts": ["x"]}, "cannot read the artifacts"),
-        ({"types": {"format": 1, "tree": "eval"}, "artifacts": []}, "that ptutils knows"),
+        (
+            {"types": {"format": 1, "tree": "eval"}, "artifacts": []},
+            "that ptutils knows",
+        ),
         ({"document": 1, "types": {}}, "types and artifacts"),
     ],
 )
@@ -289,7 +303,9 @@ def test_a_full_disk_leaves_the_old_file(tmp_path):
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100));"
         f"State(a='x' * 1000).save({str(path)!r})"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True
+    )
     assert "FormatError: cannot write" in result.stderr
     assert State.load(path) == {"a": 1}
     assert list(tmp_path.iterdir()) == [path]
@@ -325,6 +341,24 @@ def test_a_safetensors_header_that_lies_is_refused(tmp_path):
     path.write_bytes(struct.pack("<Q", sys.maxsize) + b"{}")
     with pytest.raises(FormatError, match="a safetensors file"):
         read(path)
+
+
+def test_a_meta_module_saves_its_state_dict(tmp_path):
+    class Note(MetaModule):
+        text = ""
+
+        def __call__(self):
+            return self.text
+
+        def state_dict(self):
+            return {"text": self.text}
+
+        def load_state_dict(self, state):
+            self.text = state["text"]
+
+    note = Note()
+    note.text = "hello"
+    assert Note.load(note.save(tmp_path / "note.yaml"))() == "hello"
 
 
 def test_a_meta_module_says_what_it_is_for():

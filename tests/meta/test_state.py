@@ -15,7 +15,6 @@ from ptutils.meta.codec import decode, encode
 from ptutils.meta.state import State
 from tests.meta.strategies import same, trees
 
-
 pytestmark = pytest.mark.filterwarnings("ignore:ComplexHalf support")
 
 
@@ -108,6 +107,10 @@ def test_items_are_found_by_dotted_path(path, value):
     assert state[path] == value
     assert state.get(path) == value
     assert path in state
+
+
+def test_what_is_there_needs_no_default():
+    assert State(a=1).get("a", 7) == 1
 
 
 def test_what_is_missing_has_a_default_and_is_not_inside():
@@ -229,6 +232,15 @@ def test_a_state_reads_a_file_by_its_name(tmp_path):
     path = State(weight=torch.ones(2)).save(tmp_path / "weights.safetensors")
     assert torch.equal(State(path).weight, torch.ones(2))
     assert torch.equal(State(str(path)).weight, torch.ones(2))
+
+
+def test_a_file_keeps_what_is_shared(tmp_path):
+    shared = {"a": 1}
+    state = State(x=shared, y=[shared])
+    state.z = state.x
+    back = State.load(state.save(tmp_path / "state.json"))
+    assert back.x is back.z
+    assert back == state
 
 
 def test_loading_on_an_instance_fills_it(tmp_path):

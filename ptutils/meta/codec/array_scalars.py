@@ -97,7 +97,7 @@ def _checked(
     except _FAULTS as error:
         decoder.refuse("a scalar of numpy", plain, error)
     if again != plain and not (again != again and plain != plain):  # noqa: PLR0124
-        decoder.refuse(f"what {value!r} is in the document, {again!r:.60}", plain)
+        decoder.refuse(f"what the scalar is in the document, {again!r:.60}", plain)
     return value
 
 

@@ -101,7 +101,7 @@ def decode_items(
         if keys == "int" or name in keys:
             key = _decode_key(decoder, name, keys)
             if key in known:
-                decoder.refuse("each key once", key)
+                decoder.refuse("each key once", name)
         known.add(key)
         yield key, decoder.child(name, item, inner.get(name))
 
@@ -162,7 +162,7 @@ def _decode_key(decoder: Decoder, name: str, keys: Value) -> Value:
     try:
         hash(value)
     except TypeError as error:
-        decoder.refuse("a key that can be hashed", value, error)
+        decoder.refuse("a key that can be hashed", plain, error)
     return value
 
 

@@ -114,13 +114,6 @@ class Encoder:
             return self._shared(entry, value)
         return entry.encode(self, value)
 
-    def child(self, key: str | int, value: Value) -> tuple[Value, Node]:
-        """Return the plain form and the node of a value one step below."""
-        self.path.append(key)
-        result = self.value(value)
-        self.path.pop()
-        return result
-
     def isolated(self, value: Value) -> tuple[Value, Node]:
         """Encode a key or an element of a set, which cannot share with the rest."""
         return Encoder(self.where(), is_isolated=True).value(value)
@@ -188,7 +181,7 @@ class Encoder:
         fix = "convert it to a type that docs/document-format.md lists"
         if base is not None:
             fix = f"convert it to {base.__name__}; subclasses of it are not stored"
-        self.refuse("cannot store this value", got=f"{name}: {value!r:.60}", fix=fix)
+        self.refuse("cannot store this value", got=name, fix=fix)
 
 
 def _as_dict(node: Node) -> dict[str, Any]:

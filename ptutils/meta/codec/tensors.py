@@ -98,11 +98,17 @@ def _touch(
 
 
 def _cut(whole: torch.UntypedStorage, first: int, last: int) -> Buffer:
-    if whole.device.type == "cpu":
-        return memory(whole.data_ptr() + first, last - first, whole)
-    span_of_bytes = torch.empty(0, dtype=torch.uint8, device=whole.device)
-    span_of_bytes.set_(whole, first, (last - first,), (1,))
-    content: Any = span_of_bytes.cpu().numpy()
+    if whole.device.type != "cpu":  # pragma: no cover - needs a GPU
+        return _fetch(whole, first, last)
+    return memory(whole.data_ptr() + first, last - first, whole)
+
+
+def _fetch(
+    whole: torch.UntypedStorage, first: int, last: int
+) -> Buffer:  # pragma: no cover - needs a GPU
+    view = torch.empty(0, dtype=torch.uint8, device=whole.device)
+    view.set_(whole, first, (last - first,), (1,))
+    content: Any = view.cpu().numpy()
     return memoryview(content)
 
 

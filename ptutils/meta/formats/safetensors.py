@@ -143,8 +143,8 @@ def _encoded(path: Path, told: Value, tensors: dict[str, torch.Tensor]) -> Encod
 
 
 def _content(tensor: torch.Tensor) -> Buffer:
-    flat: torch.Tensor = tensor.reshape(-1).view(torch.uint8)
-    return memoryview(flat.numpy())
+    content: Any = tensor.reshape(-1).view(torch.uint8).numpy()
+    return memoryview(content)
 
 
 register_format(".safetensors", read=read_safetensors, write=write_safetensors)

@@ -40,6 +40,7 @@ def register_format(
         write: Writes a value to a path; the file must appear whole or not at all.
         executes: Whether reading runs what the file says, so that it needs trust.
     """
+    _load(suffix)  # so that ours does not replace this one later
     _FORMATS[suffix] = (read, write, executes)
 
 
@@ -95,8 +96,7 @@ def write(path: str | os.PathLike[str], value: Value) -> Path:
 
 def _format_of(file: Path) -> tuple[Reader, Writer, bool]:
     suffix = file.suffix.lower()
-    if suffix not in _FORMATS and suffix in _MODULES:
-        importlib.import_module(_MODULES[suffix])
+    _load(suffix)
     known = _FORMATS.get(suffix)
     if known is None:
         names = sorted({*_FORMATS, *_MODULES})
@@ -108,6 +108,11 @@ def _format_of(file: Path) -> tuple[Reader, Writer, bool]:
             fix=f"did you mean {near!r}?" if near else "use one of these suffixes",
         )
     return known
+
+
+def _load(suffix: str) -> None:
+    if suffix in _MODULES:
+        importlib.import_module(_MODULES[suffix])
 
 
 def _near_file(file: Path) -> str:
