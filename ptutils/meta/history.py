@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import threading
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
 
 from ptutils.errors import (
     ConfigError,
@@ -44,7 +45,7 @@ class History(MetaModule):
     def __init__(self) -> None:
         # What was appended and not read yet. Always the same list, never replaced:
         # another thread may be about to append to it.
-        self._rows: list[tuple[int, int, Mapping[str, Value]]] = []
+        self._rows: list[_Row] = []
         self._series: dict[str, Series] = {}
         self._lock = threading.RLock()
 
@@ -57,11 +58,11 @@ class History(MetaModule):
             values: Path to number, or to a detached tensor of one element. What cannot
                 be read as a number is an error when it is read.
         """
-        self._rows.append((step, epoch, values))
+        self._rows.append((step, epoch, None, values))
 
     def record(self, step: int, epoch: int, path: str, value: Value) -> None:
         """Note the value of one metric; see :meth:`append`."""
-        self._rows.append((step, epoch, {path: value}))
+        self._rows.append((step, epoch, path, value))
 
     def __call__(self, step: int, epoch: int, values: Mapping[str, Value]) -> None:
         """Note values of several metrics; see :meth:`append`."""
@@ -80,9 +81,9 @@ class History(MetaModule):
             MissingNameError: If there is no such metric.
         """
         with self._lock:
-            for step, epoch, values in reversed(self._rows):
-                if path in values:
-                    return Point(step, epoch, read_scalars([values[path]], [path])[0])
+            for known, step, epoch, value in _split(reversed(self._rows)):
+                if known == path:
+                    return Point(step, epoch, read_scalars([value], path)[0])
             return self._find(path).last
 
     def best(self, path: str, *, mode: str) -> Point:
@@ -261,18 +262,9 @@ class History(MetaModule):
         # Both statements are atomic, and what is appended between them stays.
         rows = self._rows[:]
         del self._rows[: len(rows)]
-        points = [
-            (path, step, epoch, value)
-            for step, epoch, values in rows
-            for path, value in values.items()
-        ]
         faults: list[EncodeError] = []
-        chunks: dict[str, tuple[list[int], list[int], list[Scalar]]] = {}
-        for (path, step, epoch, _), number in _numbers(points, faults):
-            steps, epochs, values = chunks.setdefault(path, ([], [], []))
-            steps.append(step)
-            epochs.append(epoch)
-            values.append(number)
+        chunks = _grouped(rows)
+        _read_values(chunks, faults)
         for path, parts in chunks.items():
             try:
                 self._store(path, Column(*parts))
@@ -290,22 +282,57 @@ class History(MetaModule):
             self._series[path] = Series(column)
 
 
-_Row = tuple[str, int, int, Value]
+_Row: TypeAlias = tuple[int, int, str | None, Value]
+_Parts: TypeAlias = tuple[list[int], list[int], list[Scalar]]
 
 
-def _numbers(
-    rows: list[_Row], faults: list[EncodeError]
-) -> Iterator[tuple[_Row, Scalar]]:
-    """Yield each row with its value as a number; note those that hold none."""
+def _split(rows: Iterable[_Row]) -> Iterator[tuple[str, int, int, Value]]:
+    """Yield path, step, epoch and value of each metric in the rows."""
+    for step, epoch, path, value in rows:
+        if path is not None:
+            yield path, step, epoch, value
+        else:
+            for name, item in value.items():
+                yield name, step, epoch, item
+
+
+def _grouped(rows: Iterable[_Row]) -> dict[str, _Parts]:
+    chunks: dict[str, _Parts] = {}
+    for path, step, epoch, value in _split(rows):
+        parts = chunks.get(path)
+        if parts is None:
+            parts = chunks[path] = ([], [], [])
+        steps, epochs, values = parts
+        steps.append(step)
+        epochs.append(epoch)
+        values.append(value)
+    return chunks
+
+
+def _read_values(chunks: dict[str, _Parts], faults: list[EncodeError]) -> None:
+    """Put numbers in place of all values; take out the points that hold none."""
+    everything = [value for *_, values in chunks.values() for value in values]
     try:
-        paths = [path for path, *_ in rows]
-        yield from zip(rows, read_scalars([row[3] for row in rows], paths), strict=True)
+        numbers = iter(read_scalars(everything))
     except EncodeError:
-        for row in rows:
-            try:
-                yield row, read_scalars([row[3]], [row[0]])[0]
-            except EncodeError as fault:
-                faults.append(fault)
+        for path, parts in chunks.items():
+            chunks[path] = _readable(path, parts, faults)
+        return
+    for *_, values in chunks.values():
+        values[:] = itertools.islice(numbers, len(values))
+
+
+def _readable(path: str, parts: _Parts, faults: list[EncodeError]) -> _Parts:
+    kept: _Parts = ([], [], [])
+    for step, epoch, value in zip(*parts, strict=True):
+        try:
+            kept[2].extend(read_scalars([value], path))
+        except EncodeError as fault:
+            faults.append(fault)
+        else:
+            kept[0].append(step)
+            kept[1].append(epoch)
+    return kept
 
 
 def _check(path: str, known: Mapping[str, Series]) -> None:

@@ -49,6 +49,22 @@ def test_training_is_over_when_its_own_counter_reaches_the_duration(
     assert Schedule(duration)(*counters) is over
 
 
+@pytest.mark.parametrize(
+    ("duration", "counters", "fraction"),
+    [
+        ("10 epochs", (999, 2.5, 9.0), 0.25),
+        ("100 steps", (50, 50, 9.0), 0.5),
+        ("100 steps", (200, 0, 9.0), 1.0),
+        ("1 min", (999, 99, 15.0), 0.25),
+        ("1 min", (0, 0, 61.0), 1.0),
+    ],
+)
+def test_fraction_is_the_part_of_the_duration_that_is_done(
+    duration: str, counters: tuple[int, float, float], fraction: float
+) -> None:
+    assert Schedule(duration).fraction(*counters) == fraction
+
+
 @given(st.integers(0, 500), st.integers(1, 50), st.integers(1, 50))
 def test_nothing_by_steps_is_due_before_the_next_step(
     step: int, validate: int, checkpoint: int

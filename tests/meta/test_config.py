@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptutils.errors import ConfigError
@@ -282,6 +282,7 @@ def test_all_mistaken_references_are_reported_at_once() -> None:
 
 
 @pytest.mark.parametrize("suffix", [".json", ".yaml"])
+@settings(max_examples=20)  # each waits for the disk
 @given(tree=_TREES)
 def test_config_saved_to_a_file_loads_equal(
     tmp_path_factory: Any, suffix: str, tree: dict[str, Any]
