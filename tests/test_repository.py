@@ -90,6 +90,24 @@ def test_every_command_and_example_of_the_page_works(
     Reader(tmp_path).follow(page)
 
 
+def test_python_and_yaml_of_the_readme_give_the_same_config_and_bits(
+    tmp_path: Path,
+) -> None:
+    found = FENCE.findall((ROOT / "README.md").read_text())
+    program = next(text for language, _, text in found if language == "python")
+    config = next(text for language, _, text in found if language == "yaml")
+    (tmp_path / "mlp.yaml").write_text(config)
+    reader = Reader(tmp_path)
+    reader.follow_python(program)
+    reader.follow_sh("ptutils run mlp.yaml")
+    with ptutils.connect(str(tmp_path / "runs.db")) as db:
+        one, other = db.runs.find()
+
+        assert one.config == other.config
+        assert one.newest().digest == other.newest().digest
+        assert one.summary == other.summary
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):

@@ -1,0 +1,69 @@
+"""The command, run in this process; and a folder with an experiment to run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ptutils.cli.main import main
+
+CONFIG = """\
+class: Session
+experiment: tiny
+schedule: {duration: 2 epochs, checkpoint: 1 epoch}
+dataprovider:
+  class: DataProvider
+  datasets:
+    train: {class: Digits, split: valid}
+    valid: {class: Digits, split: valid}
+  loaders:
+    train: {class: DataLoader, batch_size: 75, shuffle: true}
+    valid: {class: DataLoader, batch_size: 225}
+trainer:
+  model:
+    net:
+      class: torch.nn.Sequential
+      args:
+        - {class: torch.nn.Flatten}
+        - {class: torch.nn.Linear, in_features: 64, out_features: 10}
+    criterion: {class: torch.nn.CrossEntropyLoss}
+    optimizer: {class: torch.optim.SGD, lr: 0.1}
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Done]
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Command:
+    """Run ``ptutils`` with some words, in a folder that holds ``tiny.yaml``."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PTUTILS_DB", raising=False)
+    (tmp_path / "tiny.yaml").write_text(CONFIG)
+
+    def run(*words: str) -> Done:
+        monkeypatch.setattr("sys.argv", ["ptutils", *words])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        captured = capsys.readouterr()
+        code = stopped.value.code or 0
+        assert isinstance(code, int)
+        return Done(code=code, out=captured.out, err=captured.err)
+
+    return run

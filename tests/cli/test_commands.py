@@ -1,0 +1,176 @@
+"""The commands do what they say, on real runs in a real database."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+
+from ptutils.cli.main import main
+from ptutils.errors import NotFoundError
+from tests.cli.conftest import Command
+
+
+def rows(listing: str) -> list[dict[str, str]]:
+    titles, *lines = [line.split("\t") for line in listing.splitlines()]
+    return [dict(zip(titles, line, strict=True)) for line in lines]
+
+
+def run_id(output: str) -> str:
+    found = re.search(r"^run (\w+) completed", output, re.MULTILINE)
+    assert found, output
+    return found[1]
+
+
+def test_run_says_how_it_went(command: Command) -> None:
+    done = command("run", "tiny.yaml")
+
+    assert done.code == 0
+    assert "completed after 6 steps, 2 epochs, valid.loss " in done.out
+
+
+def test_commands_that_run_prints_work(command: Command) -> None:
+    printed = re.findall(r"^  ptutils (.*)$", command("run", "tiny.yaml").out, re.M)
+
+    assert [shlex.split(line)[0] for line in printed] == ["ls", "show", "resume"]
+    assert [command(*shlex.split(line)).code for line in printed] == [0, 0, 0]
+    assert rows(command("ls").out)[0]["epoch"] == "4"
+
+
+def test_commands_that_run_prints_name_the_database(command: Command) -> None:
+    done = command("run", "tiny.yaml", "--db", "other.db")
+
+    assert "ptutils show" in done.out
+    assert done.out.count("--db other.db") == 3
+    assert len(rows(command("ls", "--db", "other.db").out)) == 1
+
+
+def test_database_may_be_named_before_the_command(command: Command) -> None:
+    command("--db", "other.db", "run", "tiny.yaml")
+
+    assert len(rows(command("--db", "other.db", "ls").out)) == 1
+
+
+def test_environment_names_the_database(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PTUTILS_DB", "other.db")
+    command("run", "tiny.yaml")
+
+    assert len(rows(command("ls", "--db", "other.db").out)) == 1
+
+
+def test_ls_lists_the_newest_first_with_what_differs(command: Command) -> None:
+    command("run", "tiny.yaml")
+    command("run", "tiny.yaml", "trainer.model.optimizer.lr=1e-2")
+    newest, oldest = rows(command("ls").out)
+
+    assert (newest["lr"], oldest["lr"]) == ("0.01", "0.1")
+    assert newest["phase"] == "completed"
+    assert float(newest["valid.loss.min"]) > float(oldest["valid.loss.min"])
+
+
+def test_ls_filters_sorts_and_limits(command: Command) -> None:
+    for seed in (1, 2, 3):
+        command("run", "tiny.yaml", f"seed={seed}", "schedule.duration=1 epoch")
+    done = command("ls", "config.seed > 1", "--sort", "config.seed", "--limit", "1")
+
+    assert [row["run"] for row in rows(done.out)] == [
+        row["run"] for row in rows(command("ls", "config.seed = 2").out)
+    ]
+    assert done.err == "there are more; --limit 0 lists all\n"
+
+
+def test_ls_says_when_nothing_matches(command: Command) -> None:
+    command("run", "tiny.yaml")
+    done = command("ls", "config.seed = 99")
+
+    assert (done.code, done.out, done.err) == (0, "", "no run matches\n")
+
+
+def test_show_tells_all_of_a_run(command: Command) -> None:
+    identity = run_id(command("run", "tiny.yaml").out)
+    shown = command("show", identity).out
+
+    assert shown.startswith(f"run {identity}: tiny, completed, ")
+    assert "    optimizer:\n" in shown
+    assert "  phase: completed\n" in shown
+    assert "  verb: new\n" in shown
+    assert re.search(r"^train\.loss\t.*\t[▁▂▃▄▅▆▇█]{6}$", shown, re.M)
+    assert "\n3\t1\tschedule\n" in shown
+
+
+def test_run_id_may_be_shortened(command: Command) -> None:
+    identity = run_id(command("run", "tiny.yaml").out)
+
+    assert command("show", identity[:-1]).out.startswith(f"run {identity}: ")
+
+
+def test_resume_goes_on_with_changed_settings(command: Command) -> None:
+    identity = run_id(command("run", "tiny.yaml").out)
+    done = command("resume", identity, "schedule.duration=3 epochs")
+
+    assert f"run {identity} completed after 9 steps, 3 epochs" in done.out
+    assert rows(command("ls").out)[0]["step"] == "9"
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["run", "missing.yaml"], "ConfigError: cannot read .*missing.yaml"),
+        (["run", "tiny.yaml", "sed=1"], "ConfigError: (.|\n)*'seed'"),
+        (["run", "tiny.yaml", "seed"], "ConfigError: cannot read the override 'seed'"),
+        (["ls", "seed <"], "QueryError: cannot read the query\n    seed <\n"),
+        (["show", "zzz"], "NotFoundError: "),
+        (["resume", "zzz"], "NotFoundError: "),
+    ],
+)
+def test_error_is_one_block_and_exit_code_1(
+    command: Command, words: list[str], error: str
+) -> None:
+    command("run", "tiny.yaml", "schedule.duration=1 epoch")
+    done = command(*words)
+
+    assert (done.code, done.out) == (1, "")
+    assert re.match(error, done.err), done.err
+    assert "Traceback" not in done.err
+
+
+def test_ambiguous_run_id_lists_the_candidates(command: Command) -> None:
+    for _ in range(2):
+        command("run", "tiny.yaml", "schedule.duration=1 epoch")
+    done = command("show", "0")
+    listed = [row["run"] for row in rows(command("ls").out)]
+
+    done = command("show", listed[0][:4])
+    assert done.code == 1
+    assert all(identity in done.err for identity in listed)
+
+
+def test_missing_database_is_said_and_not_made(command: Command) -> None:
+    done = command("ls", "--db", "nowhere.db")
+
+    assert done.code == 1
+    assert "nowhere.db" in done.err
+    assert command("ls", "--db", "nowhere.db").code == 1
+
+
+def test_wrong_option_exits_with_2(command: Command) -> None:
+    done = command("ls", "--limmit", "3")
+
+    assert done.code == 2
+    assert "--limit" in done.err
+
+
+@pytest.mark.parametrize(
+    "words", [["--debug", "show", "zzz"], ["show", "zzz", "--debug"]]
+)
+def test_debug_shows_the_traceback(
+    words: list[str], command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command("run", "tiny.yaml", "schedule.duration=1 epoch")
+    monkeypatch.setattr("sys.argv", ["ptutils", *words])
+
+    with pytest.raises(NotFoundError, match="zzz"):
+        main()

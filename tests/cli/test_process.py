@@ -1,0 +1,64 @@
+"""The command as a process: what it loads, and how it stops."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pexpect
+
+from tests.cli.conftest import CONFIG, Command
+from tests.terminal import Terminal, unstyled
+
+LONG = "schedule.duration=100000 steps"
+
+
+def test_listing_runs_loads_no_torch(command: Command, tmp_path: Path) -> None:
+    command("run", "tiny.yaml")
+    program = (
+        "import sys; from ptutils.cli.main import main; sys.argv = ['ptutils', 'ls']\n"
+        "try: main()\n"
+        "except SystemExit: print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(done.stdout.splitlines()[-1].split())
+
+    assert "sqlite3" in loaded
+    assert not loaded & {"torch", "numpy", "pandas", "pymongo"}
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(terminal: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(CONFIG)
+    program = terminal("-m", "ptutils.cli", "run", "tiny.yaml", LONG)
+    program.expect("train.loss")
+    program.sendintr()
+    program.expect(pexpect.EOF)
+    program.close()
+    said = re.search(r"is saved; go on with: ptutils (.*)", unstyled(program.before))
+
+    assert program.exitstatus == 130
+    assert said, program.before
+    words = said[1].split()
+    again = terminal("-m", "ptutils.cli", *words, "schedule.duration=1 epoch")
+    again.expect("completed after")
+
+
+def test_sigterm_saves_and_exits_as_usual(terminal: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(CONFIG)
+    program = terminal("-m", "ptutils.cli", "run", "tiny.yaml", LONG)
+    program.expect("train.loss")
+    program.kill(signal.SIGTERM)
+    program.expect("is saved; go on with")
+    program.expect(pexpect.EOF)
+    program.close()
+
+    assert program.exitstatus == 128 + signal.SIGTERM
