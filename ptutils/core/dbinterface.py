@@ -31,7 +31,7 @@ from ptutils.meta.codec import Buffer
 from ptutils.meta.values import Document, Value
 
 if TYPE_CHECKING:
-    from ptutils.core.run import Runs
+    from ptutils.core.runs import Runs
 
 __all__ = ["DBInterface"]
 
@@ -224,8 +224,8 @@ class DBInterface(Module, ABC):
     @property
     def runs(self) -> Runs:
         """The runs in this database: find, inspect, resume, branch."""
-        # By name, because a Run holds a database: core.run imports this file.
-        runs: Runs = importlib.import_module("ptutils.core.run").Runs(self)
+        # By name, so that a database that is used for documents alone loads no runs.
+        runs: Runs = importlib.import_module("ptutils.core.runs").Runs(self)
         return runs
 
     @property

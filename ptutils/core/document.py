@@ -7,8 +7,8 @@ field ``_ptutils: {types, artifacts}`` where plain values do not tell everything
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -26,6 +26,7 @@ __all__ = [
     "plain_update",
     "restrict",
     "seal",
+    "stored_artifacts",
     "unseal",
 ]
 
@@ -42,7 +43,7 @@ def new_id() -> str:
 
     Reads the clock and the system's randomness.
     """
-    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(6)}"
+    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(6).hex()}"
 
 
 def seal(document: Document, put: Callable[[Sequence[Buffer]], list[str]]) -> Document:
@@ -58,14 +59,28 @@ def seal(document: Document, put: Callable[[Sequence[Buffer]], list[str]]) -> Do
     encoded = encode(document)
     plain: Document = {"_id": encoded.document.pop("_id"), **encoded.document}
     if encoded.types:
-        large = [item for item in encoded.artifacts if len(item) > _INLINE_BYTES]
-        digests = iter(put(large) if large else [])
-        artifacts = [
-            next(digests) if len(item) > _INLINE_BYTES else bytes(item)
-            for item in encoded.artifacts
-        ]
+        artifacts = stored_artifacts(encoded.artifacts, put)
         plain[SIDECAR] = {"types": encoded.types, "artifacts": artifacts}
     return plain
+
+
+def stored_artifacts(
+    artifacts: Sequence[Buffer],
+    put: Callable[[Sequence[Buffer]], list[str]],
+    inline_bytes: int = _INLINE_BYTES,
+) -> list[Value]:
+    """Return each artifact as bytes, or as the digest under which ``put`` stored it.
+
+    Args:
+        artifacts: One-dimensional bytes.
+        put: Stores all of the large ones at once.
+        inline_bytes: Up to which size an artifact stays bytes.
+    """
+    large = [item for item in artifacts if len(item) > inline_bytes]
+    digests = iter(put(large) if large else [])
+    return [
+        next(digests) if len(item) > inline_bytes else bytes(item) for item in artifacts
+    ]
 
 
 def unseal(document: Document, get: Callable[[str], Buffer]) -> Document:

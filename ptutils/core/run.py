@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ptutils.core.catalogue import find
 from ptutils.core.checkpoint import Checkpoint, decode_fields
 from ptutils.core.series import history_of, visible_chunks
+from ptutils.core.settings import apply_changes
 from ptutils.errors import NotFoundError
 from ptutils.meta.config import Config
 from ptutils.meta.history import History
@@ -115,6 +116,10 @@ class Run:
         segments = self.document["segments"]
         return self._history(visible_chunks(segments, place_of(checkpoint)))
 
+    def refresh(self) -> Run:
+        """Return the run as it stands in the database now."""
+        return Run(self._db, self._db._one("runs", {"_id": self.id}))
+
     def resume(
         self,
         config: Mapping[str, Value] | None = None,
@@ -138,7 +143,8 @@ class Run:
         """
         checkpoint = self.newest() if step is None else self.checkpoint(step)
         session = self._build(checkpoint, config or {}, trust, provide)
-        session.go_on_from(self, checkpoint)
+        session.go_on_from(self.refresh(), checkpoint)
+        apply_changes(session, self._config_at(checkpoint))
         return session
 
     def branch(
@@ -180,6 +186,7 @@ class Run:
             "overrides": dict(config or {}),
         }
         session.go_on_from(self, checkpoint, lineage=lineage)
+        apply_changes(session, self._config_at(checkpoint))
         return session
 
     def __repr__(self) -> str:
@@ -193,10 +200,13 @@ class Run:
         trust: Iterable[str],
         provide: Mapping[str, Value] | None,
     ) -> Any:
-        config = (checkpoint and checkpoint.config) or self.config
-        config = Config({**config.override(changes), "dbinterface": None})
+        config = self._config_at(checkpoint).override(changes)
+        config = Config({**config, "dbinterface": None})
         provided = {"dbinterface": self._db, **(provide or {})}
         return find("build")(config, trust=trust, provide=provided)
+
+    def _config_at(self, checkpoint: Checkpoint | None) -> Config:
+        return (checkpoint and checkpoint.config) or self.config
 
     def _history(self, visible: Mapping[int, int | None]) -> History:
         return history_of(self._db._find("history", {"run": self.id}), visible)

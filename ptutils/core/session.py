@@ -85,6 +85,7 @@ class Session(Module):
         self.tags = list(tags or ())
         self.dataprovider.adopt_seed(seed)
         self.state.random = None
+        self._is_settled = True
         self._start = _Start()
         self._recorder: Recorder | None = None
         self._stored_config: Config | None = None
@@ -191,7 +192,12 @@ class Session(Module):
         load_backend().seed(seed if isinstance(seed, int) else 0)
 
     def _before_save(self) -> None:
-        self.state.random = self.trainer.model.backend.random_state()
+        # Between loading and the first step the loaded streams count, not the present.
+        if self._is_settled:
+            self.state.random = self.trainer.model.backend.random_state()
+
+    def _after_load(self) -> None:
+        self._is_settled = False
 
     def _begin(self) -> None:
         """Enter the phase running, and create or take over the run in the database."""
@@ -204,7 +210,7 @@ class Session(Module):
         self.status.to(Phase.RUNNING)
         if start.checkpoint is None:
             self.trainer.model.backend.seed(self.seed)
-            self._before_save()
+            self.state.random = self.trainer.model.backend.random_state()
         if self.dbinterface is None:
             return
         self._stored_config = self.config
@@ -249,6 +255,7 @@ class Session(Module):
     def _settle(self) -> None:
         """Put the random streams where they belong, whatever was drawn meanwhile."""
         self.trainer.model.backend.set_random_state(self.state.random)
+        self._is_settled = True
 
     @contextmanager
     def _watched(self) -> Iterator[None]:

@@ -138,7 +138,7 @@ def _insert(node: dict[str, Value], path: str, value: Value) -> None:
 
 
 def _describe(value: Any, path: str, memo: dict[int, str]) -> Value:
-    if isinstance(value, _PLAIN):
+    if type(value) in _PLAIN:
         return value
     if type(value) in (list, tuple):
         items = [_describe(v, _join(path, i), memo) for i, v in enumerate(value)]

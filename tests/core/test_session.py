@@ -1,0 +1,395 @@
+"""A Session runs, is recorded, and goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import ptutils
+from ptutils.core.callback import Callback
+from ptutils.core.run import Run
+from ptutils.core.session import Session
+from ptutils.errors import (
+    ConfigError,
+    EncodeError,
+    LeaseError,
+    NotFoundError,
+    StateMismatchError,
+    StopTraining,
+)
+from ptutils.meta.registry import register
+from tests.core.experiment import STEPS_PER_EPOCH, config
+
+
+def run(**changes: Any) -> Run:
+    session = Session.from_meta(config=config(**changes))
+    result = session.run()
+    assert result is not None
+    return result
+
+
+def points(found: Run) -> dict[str, list[tuple[int, int, float]]]:
+    history = found.history
+    return {
+        path: [(p.step, p.epoch, p.value) for p in history[path]]
+        for path in history.paths()
+    }
+
+
+def newest_digest(found: Run) -> str:
+    checkpoint = found.newest()
+    assert checkpoint is not None
+    return checkpoint.digest
+
+
+@register
+class StopAt(Callback):
+    """Stops or fails at one step, once."""
+
+    def __init__(self, step: int, how: str = "stop") -> None:
+        self.step = step
+        self.how = how
+
+    def end_of_training_step(self, step: int) -> None:
+        if step != self.step:
+            return
+        if self.how == "stop":
+            raise StopTraining("asked to")
+        if self.how == "interrupt":
+            raise KeyboardInterrupt
+        raise ZeroDivisionError("by the test")
+
+
+@register
+class SignalAt(Callback):
+    """Sends its own process a signal in the middle of one step."""
+
+    def __init__(self, step: int, number: int, times: int = 1) -> None:
+        self.step = step
+        self.number = number
+        self.times = times
+
+    def before_update(self, step: int) -> None:
+        if step + 1 == self.step:
+            for _ in range(self.times):
+                signal.raise_signal(signal.Signals(self.number))
+
+
+@register
+class ResumeAt(Callback):
+    """Tries to resume the very run that is being written."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def end_of_training_step(self, step: int, session: Any) -> None:
+        if step == self.step:
+            (found,) = session.dbinterface.runs.find()
+            found.resume().run()
+
+
+@register
+class DeleteAt(ResumeAt):
+    """Deletes the run that is being written."""
+
+    def end_of_training_step(self, step: int, session: Any) -> None:
+        if step == self.step:
+            session.dbinterface.delete({}, "runs")
+
+
+@register
+class StealAt(ResumeAt):
+    """Gives the lease of the run that is being written to somebody else."""
+
+    def end_of_training_step(self, step: int, session: Any) -> None:
+        if step == self.step:
+            change = {"$set": {"lease.owner": "somebody"}}
+            session.dbinterface.update({}, change, collection="runs")
+
+
+def session_with(callback: Callback) -> Any:
+    session = Session.from_meta(config=config())
+    session.trainer.register_callback(callback)
+    return session
+
+
+def run_with(callback: Callback) -> Run:
+    result: Run = session_with(callback).run()
+    return result
+
+
+def written_in_python() -> Session:
+    build = ptutils.build
+    ptutils.seed(3)
+    net = build(
+        torch.nn.Sequential,
+        build(torch.nn.Flatten),
+        build(torch.nn.Linear, 64, 32),
+        build(torch.nn.BatchNorm1d, 32),
+        build(torch.nn.ReLU),
+        build(torch.nn.Dropout, 0.3),
+        build(torch.nn.Linear, 32, 10),
+    )
+    model = ptutils.Model(
+        net,
+        criterion=build(torch.nn.CrossEntropyLoss),
+        optimizer=build(torch.optim.AdamW, lr=0.01, betas=(0.9, 0.98)),
+        scheduler=build(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=60),
+        scheduler_every="1 step",
+        metrics={
+            "accuracy": build(
+                "torchmetrics.classification.MulticlassAccuracy",
+                num_classes=10,
+                average="micro",
+            )
+        },
+        device="cpu",
+    )
+    augment = [ptutils.Shift(pixels=1), ptutils.Noise(std=0.1)]
+    provider = ptutils.DataProvider(
+        datasets={
+            "train": ptutils.Digits(split="train", transform=augment),
+            "valid": ptutils.Digits(split="valid"),
+        },
+        loaders={
+            "train": ptutils.DataLoader(batch_size=256, shuffle=True, num_workers=0),
+            "valid": ptutils.DataLoader(batch_size=100),
+        },
+    )
+    return Session(
+        ptutils.Trainer(
+            model,
+            callbacks=[
+                ptutils.NaNDetector(),
+                ptutils.EarlyStopping(metric="valid.loss", patience=50),
+            ],
+        ),
+        dataprovider=provider,
+        dbinterface=ptutils.MemoryInterface(),
+        schedule=ptutils.Schedule("3 epochs", validate="1 epoch", checkpoint="1 step"),
+        experiment="test",
+        seed=3,
+        progress=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def whole() -> Run:
+    return run()
+
+
+def test_run_is_completed_with_every_step_once(whole: Run) -> None:
+    steps = [p.step for p in whole.history["train.loss"]]
+    assert whole.status.phase == "completed"
+    assert steps == list(range(1, 3 * STEPS_PER_EPOCH + 1))
+
+
+def test_run_learns_to_read_digits(whole: Run) -> None:
+    assert whole.summary.valid.accuracy.max > 0.6
+
+
+def test_same_config_gives_same_bits(whole: Run) -> None:
+    again = run()
+    assert newest_digest(again) == newest_digest(whole)
+    assert points(again) == points(whole)
+
+
+@pytest.mark.parametrize("step", range(3 * STEPS_PER_EPOCH))
+def test_run_resumed_from_any_step_equals_uninterrupted_run(
+    whole: Run, step: int
+) -> None:
+    resumed = whole.resume(step=step).run()
+    assert resumed is not None
+    assert newest_digest(resumed) == newest_digest(whole)
+    assert points(resumed) == points(whole)
+
+
+def test_extended_run_equals_run_that_was_longer_from_the_start(whole: Run) -> None:
+    short = run(schedule__duration="2 epochs")
+    extended = short.resume({"schedule.duration": "3 epochs"}).run()
+    assert extended is not None
+    assert newest_digest(extended) == newest_digest(whole)
+    assert points(extended) == points(whole)
+
+
+def test_python_and_yaml_give_equal_configs_and_equal_bits(
+    whole: Run, tmp_path: Path
+) -> None:
+    path = config().save(tmp_path / "experiment.yaml")
+    from_yaml = Session.from_meta(config=path)
+    written = written_in_python()
+    assert written.config == from_yaml.config
+    assert written.config.diff(from_yaml.config) == {}
+    result = written.run()
+    assert result is not None
+    assert newest_digest(result) == newest_digest(whole)
+
+
+def test_stop_training_completes_the_run_with_its_reason() -> None:
+    found = run_with(StopAt(5))
+    assert found.status.phase == "completed"
+    assert found.status.reason == "asked to"
+    assert found.status.progress["step"] == 5
+
+
+def test_exception_fails_the_run_and_is_stored_with_its_traceback() -> None:
+    session = session_with(StopAt(5, "fail"))
+    with pytest.raises(ZeroDivisionError):
+        session.run()
+    (found,) = session.dbinterface.runs.find()
+    exception = found.status.exception
+    assert found.status.phase == "failed"
+    assert exception is not None
+    assert exception["message"] == "by the test"
+    assert "end_of_training_step" in exception["traceback"]
+
+
+def test_failed_session_goes_on_from_its_newest_checkpoint(whole: Run) -> None:
+    session = session_with(StopAt(5, "fail"))
+    with pytest.raises(ZeroDivisionError):
+        session.run()
+    session.trainer.callbacks.unregister("stop_at")
+    found = session.run()
+    assert found is not None
+    assert points(found) == points(whole)
+    assert newest_digest(found) == newest_digest(whole)
+
+
+@pytest.mark.parametrize(
+    ("number", "raised"),
+    [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)],
+)
+def test_signal_saves_and_marks_the_run_interrupted(
+    whole: Run, number: signal.Signals, raised: type[BaseException]
+) -> None:
+    session = session_with(SignalAt(7, int(number)))
+    with pytest.raises(raised):
+        session.run()
+    (found,) = session.dbinterface.runs.find()
+    assert found.status.phase == "interrupted"
+    newest = found.newest()
+    assert newest is not None
+    assert newest.step == 7
+    session.trainer.callbacks.unregister("signal_at")
+    resumed = session.run()
+    assert resumed is not None
+    assert newest_digest(resumed) == newest_digest(whole)
+
+
+def test_second_interrupt_stops_at_once() -> None:
+    session = session_with(SignalAt(7, int(signal.SIGINT), times=2))
+    with pytest.raises(KeyboardInterrupt, match="interrupted twice"):
+        session.run()
+    (found,) = session.dbinterface.runs.find()
+    assert found.status.phase == "interrupted"
+
+
+def test_run_that_is_being_written_cannot_be_resumed() -> None:
+    session = session_with(ResumeAt(4))
+    with pytest.raises(LeaseError, match="is writing it"):
+        session.run()
+
+
+def test_branch_without_changes_ends_in_the_same_bits(whole: Run) -> None:
+    session = whole.branch(step=7)
+    branched = session.run()
+    assert branched is not None
+    assert branched.id != whole.id
+    assert branched.status.origin == "branched"
+    assert branched.lineage["parent"] == whole.id
+    assert newest_digest(branched) == newest_digest(whole)
+    assert next(iter(branched.history["train.loss"])).step == 8
+
+
+def test_branch_with_another_learning_rate_learns_at_that_rate(whole: Run) -> None:
+    name = "trainer.model.optimizer.lr"
+    session = whole.branch({name: 0.001}, step=7)
+    (group,) = session.trainer.model.optimizer.param_groups
+    before = whole.checkpoint(7).state.trainer.model.optimizer["param_groups"][0]
+    assert group["initial_lr"] == 0.001
+    assert group["lr"] == pytest.approx(before["lr"] / 10)
+    assert session.trainer.model.scheduler.base_lrs == [0.001]
+    branched = session.run()
+    assert branched is not None
+    assert branched.config[name] == 0.001
+    assert branched.lineage["overrides"] == {name: 0.001}
+    assert newest_digest(branched) != newest_digest(whole)
+
+
+def test_branch_keeps_its_own_checkpoint_from_the_start(whole: Run) -> None:
+    session = whole.branch({"schedule.duration": "8 steps"}, step=7)
+    branched = session.run()
+    assert branched is not None
+    assert branched.checkpoints[0].why == "start"
+    assert branched.checkpoints[0].digest != ""
+
+
+def test_unknown_step_is_refused_with_those_that_exist(whole: Run) -> None:
+    with pytest.raises(NotFoundError, match="no checkpoint at step 1000"):
+        whole.resume(step=1000)
+
+
+def test_run_without_checkpoint_cannot_be_branched(whole: Run) -> None:
+    found = run(schedule__duration="1 step", schedule__checkpoint=None)
+    found._db.delete({"run": found.id}, "checkpoints")
+    with pytest.raises(NotFoundError, match="no checkpoint to branch from"):
+        found.branch()
+
+
+def test_run_killed_before_its_first_checkpoint_starts_again(whole: Run) -> None:
+    found = run()
+    found._db.delete({"run": found.id}, "checkpoints")
+    resumed = found.resume().run()
+    assert resumed is not None
+    assert points(resumed) == points(whole)
+
+
+def test_checkpoints_are_kept_as_the_schedule_says() -> None:
+    found = run(schedule__keep={"last": 2})
+    assert [checkpoint.step for checkpoint in found.checkpoints] == [18, 18]
+
+
+def test_session_without_database_trains_and_returns_nothing() -> None:
+    session = Session.from_meta(config=config(dbinterface=None))
+    assert session.run() is None
+    assert session.trainer.step == 3 * STEPS_PER_EPOCH
+    assert session.status.phase == "completed"
+    assert session.id is None
+
+
+def test_value_that_cannot_be_stored_fails_the_run_and_names_its_path() -> None:
+    session = session_with(StopAt(100))
+    session.trainer.state.oddity = object()
+    with pytest.raises(EncodeError, match="trainer.state.oddity"):
+        session.run()
+
+
+def test_config_of_another_net_refuses_the_state(whole: Run) -> None:
+    wider = {
+        "trainer.model.net.args.1.out_features": 16,
+        "trainer.model.net.args.2.num_features": 16,
+        "trainer.model.net.args.5.in_features": 16,
+    }
+    with pytest.raises(StateMismatchError, match="trainer.model.net.1.weight"):
+        whole.resume(wider)
+
+
+def test_misspelt_override_names_the_nearest(whole: Run) -> None:
+    with pytest.raises(ConfigError, match="schedule.duration"):
+        whole.resume({"schedule.durations": "4 epochs"})
+
+
+def test_run_deleted_meanwhile_is_an_error() -> None:
+    session = session_with(DeleteAt(4))
+    with pytest.raises(NotFoundError, match="is not in the database"):
+        session.run()
+
+
+def test_lease_taken_over_meanwhile_is_an_error() -> None:
+    session = session_with(StealAt(4))
+    with pytest.raises(LeaseError, match="another process took the run over"):
+        session.run()
