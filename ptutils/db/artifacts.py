@@ -12,7 +12,6 @@ import contextlib
 import json
 import mmap
 import os
-import secrets
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -156,7 +155,7 @@ class Packs:
 
     @contextlib.contextmanager
     def _aside(self, name: str) -> Iterator[_File]:
-        aside = self.folder / f".{secrets.token_hex(8)}.tmp"
+        aside = self.folder / f".{os.urandom(8).hex()}.tmp"
         descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "wb", buffering=0) as file:

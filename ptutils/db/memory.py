@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import itertools
 import threading
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -20,7 +21,8 @@ from ptutils.meta.values import Document
 
 __all__ = ["MemoryInterface"]
 
-_Collection = dict[bytes, Document]
+_Row = tuple[int, Document]
+"""The place of a document in the order of insertion, and the document."""
 
 
 class MemoryInterface(DBInterface):
@@ -28,8 +30,10 @@ class MemoryInterface(DBInterface):
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
+        self._places = itertools.count()
+        self._rows: dict[str, dict[bytes, _Row]] = {}
+        self._undo: list[tuple[str, bytes, _Row | None]] = []
         self._depth = 0
-        self._documents: dict[str, _Collection] = {}
         self._artifacts: dict[str, bytes] = {}
 
     @property
@@ -39,12 +43,12 @@ class MemoryInterface(DBInterface):
 
     def _insert(self, collection: str, documents: Sequence[Document]) -> None:
         with self._transaction():
-            stored = self._documents.setdefault(collection, {})
             for document in documents:
                 identity, named = identify(document)
-                if identity in stored:
+                if identity in self._rows.get(collection, {}):
                     raise duplicate(named["_id"], collection, self.url)
-                stored[identity] = copy.deepcopy(named)
+                row = (next(self._places), copy.deepcopy(named))
+                self._write(collection, identity, row)
 
     def _find(
         self,
@@ -61,7 +65,9 @@ class MemoryInterface(DBInterface):
         with self._lock:
             matching = self._matching(collection, filter)
             found = ordered(
-                (document for _, document in matching), sort, limit and skip + limit
+                (document for _, (_, document) in matching),
+                sort,
+                limit and skip + limit,
             )
             window = list(islice(found, skip, skip + limit if limit else None))
         return [copy.deepcopy(project(document)) for document in window]
@@ -86,34 +92,51 @@ class MemoryInterface(DBInterface):
             if not found and upsert:
                 self._insert(collection, [upserted(filter, apply)])
                 return 1
-            for identity, document in found:
+            for identity, (place, document) in found:
                 changed = apply(copy.deepcopy(document))
-                self._documents[collection][identity] = changed
+                self._write(collection, identity, (place, changed))
             return len(found)
 
     def _delete(self, collection: str, filter: Document) -> int:
         with self._transaction():
-            found = [identity for identity, _ in self._matching(collection, filter)]
-            for identity in found:
-                del self._documents[collection][identity]
+            found = list(self._matching(collection, filter))
+            for identity, _ in found:
+                self._write(collection, identity, None)
             return len(found)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         with self._lock:
-            if self._depth:
-                yield
-                return
-            # Documents are replaced, never changed: copies of the dicts are enough.
-            before = {name: dict(stored) for name, stored in self._documents.items()}
+            start = len(self._undo)
             self._depth += 1
             try:
                 yield
             except BaseException:
-                self._documents = before
+                self._roll_back(start)
                 raise
             finally:
                 self._depth -= 1
+                if not self._depth:
+                    self._undo.clear()
+
+    def _write(self, collection: str, identity: bytes, row: _Row | None) -> None:
+        rows = self._rows.setdefault(collection, {})
+        self._undo.append((collection, identity, rows.get(identity)))
+        if row is None:
+            del rows[identity]
+        else:
+            rows[identity] = row
+
+    def _roll_back(self, start: int) -> None:
+        while len(self._undo) > start:
+            collection, identity, row = self._undo.pop()
+            if row is None:
+                del self._rows[collection][identity]
+            else:
+                self._rows[collection][identity] = row
+        for collection, rows in self._rows.items():
+            in_order = sorted(rows.items(), key=lambda item: item[1][0])
+            self._rows[collection] = dict(in_order)
 
     def _put(self, artifacts: Sequence[Buffer]) -> list[str]:
         digests = [digest_of(artifact) for artifact in artifacts]
@@ -133,7 +156,7 @@ class MemoryInterface(DBInterface):
 
     def _matching(
         self, collection: str, filter: Document
-    ) -> Iterator[tuple[bytes, Document]]:
+    ) -> Iterator[tuple[bytes, _Row]]:
         matches = compile_filter(filter)
-        stored = self._documents.get(collection, {})
-        return ((name, each) for name, each in stored.items() if matches(each))
+        rows = self._rows.get(collection, {})
+        return (item for item in rows.items() if matches(item[1][1]))

@@ -19,7 +19,7 @@ __all__ = ["Rows", "in_natural_order", "in_sort_order"]
 Rows = Generator[tuple[bytes | None, int, str], None, None]
 """The first sort key (None for null), the place and the text of each document."""
 
-_FEW = 2000
+_FEW = 20_000
 """A condition that fewer documents meet is worth starting from."""
 
 
@@ -28,8 +28,16 @@ def in_natural_order(table: Table, bounds: Mapping[str, Bound]) -> Rows:
     return _Query(table, bounds).in_place_order()
 
 
-def in_sort_order(table: Table, bounds: Mapping[str, Bound], sort: Sort) -> Rows | None:
+def in_sort_order(
+    table: Table, bounds: Mapping[str, Bound], sort: Sort, count: int
+) -> Rows | None:
     """Yield candidates by the first sort key, equal ones in the order of insertion.
+
+    Args:
+        table: Where to look.
+        bounds: What the filter demands.
+        sort: At least one pair.
+        count: How many matches will be asked for.
 
     Returns:
         None where no index knows the order.
@@ -43,7 +51,7 @@ def in_sort_order(table: Table, bounds: Mapping[str, Bound], sort: Sort) -> Rows
     index = _Index.of(table, path)
     if index is None or not index.is_sorted(table):
         return None
-    if query.is_selective:
+    if query.is_better_than_order(count):
         return query.from_few(index, turn)
     values = query.by_key(index, turn)
     if path in bounds:
@@ -64,33 +72,39 @@ class _Index:
     path: str
     number: int
     catch_all: int
+    count: int
+    has_complex: bool
 
     @classmethod
     def of(cls, table: Table, path: str) -> _Index | None:
         pattern = pattern_for(path, table.patterns)
         if pattern is None:
             return None
-        return cls(path, _number(table, path), _number(table, pattern))
-
-    def is_sorted(self, table: Table) -> bool:
-        """Return whether every document's key tells its place in the order."""
+        number, count = _numbers(table, path)
+        catch_all, _ = _numbers(table, pattern)
         complex_one = table.connection.execute(
             f"SELECT 1 FROM keys_{table.number} "  # noqa: S608
             "WHERE path IN (?, ?) AND key = ? LIMIT 1",
-            (self.number, self.catch_all, COMPLEX),
+            (number, catch_all, COMPLEX),
         ).fetchone()
+        return cls(path, number, catch_all, count, complex_one is not None)
+
+    def is_sorted(self, table: Table) -> bool:
+        """Return whether every document's key tells its place in the order."""
         deeper = table.connection.execute(
             "SELECT 1 FROM paths WHERE collection = ? AND path BETWEEN ? AND ? LIMIT 1",
             (table.number, f"{self.path}.", f"{self.path}/"),
         ).fetchone()
-        return complex_one is None and deeper is None
+        return not self.has_complex and deeper is None
 
 
-def _number(table: Table, path: str) -> int:
+def _numbers(table: Table, path: str) -> tuple[int, int]:
+    """Return the number of a path, and how many keys it has."""
     row = table.connection.execute(
-        "SELECT id FROM paths WHERE collection = ? AND path = ?", (table.number, path)
+        "SELECT id, count FROM paths WHERE collection = ? AND path = ?",
+        (table.number, path),
     ).fetchone()
-    return int(row[0]) if row else -1
+    return row or (-1, 0)
 
 
 @dataclass(frozen=True)
@@ -125,6 +139,16 @@ class _Query:
         conditions = [condition for condition in found if condition is not None]
         self._conditions = sorted(conditions, key=lambda condition: condition.count)
         self.is_selective = bool(conditions) and self._conditions[0].count < _FEW
+
+    def is_better_than_order(self, count: int) -> bool:
+        """Return whether sorting the best condition's few beats following an index.
+
+        Following it visits so many documents that ``count`` of them may pass all.
+        """
+        visited = float(count)
+        for condition in self._conditions:
+            visited *= self._table.count() / max(condition.count, 1)
+        return self.is_selective and self._conditions[0].count < visited
 
     def in_place_order(self) -> Rows:
         """Yield the candidates in the order of insertion."""
@@ -167,11 +191,7 @@ class _Query:
 
     def without_key(self, index: _Index) -> Rows:
         """Yield the candidates that have no key, in the order of insertion."""
-        (with_key,) = self._table.connection.execute(
-            f"SELECT COUNT(*) FROM {self._keys} WHERE path = ?",  # noqa: S608
-            (index.number,),
-        ).fetchone()
-        if with_key == self._table.count():
+        if index.count == self._table.count():
             return
         where, values = self._where("d.place")
         yield from self._sorted_rows(
@@ -205,16 +225,19 @@ class _Query:
             return None
         own = f"path = {index.number}"
         test = (
-            f"(EXISTS (SELECT 1 FROM {self._keys} k WHERE k.place = {{place}} "  # noqa: S608
-            f"AND k.{own} AND ({key.format(key='k.key')} OR k.key = x'ff')) "
-            f"OR EXISTS (SELECT 1 FROM {self._keys} k WHERE k.place = {{place}} "
-            f"AND k.path = {index.catch_all} AND k.key = x'ff'))"
+            f"EXISTS (SELECT 1 FROM {self._keys} k WHERE k.place = {{place}} "  # noqa: S608
+            f"AND k.{own} AND {key.format(key='k.key')})"
         )
         places = (
-            f"SELECT place FROM {self._keys} WHERE {own} AND {key.format(key='key')} "  # noqa: S608
-            f"UNION ALL SELECT place FROM {self._keys} "
-            f"WHERE path IN ({index.number}, {index.catch_all}) AND key = x'ff'"
+            f"SELECT place FROM {self._keys} WHERE {own} AND {key.format(key='key')}"  # noqa: S608
         )
+        if index.has_complex:
+            either = f"path IN ({index.number}, {index.catch_all}) AND key = x'ff'"
+            test = (
+                f"({test} OR EXISTS (SELECT 1 FROM {self._keys} "  # noqa: S608
+                f"WHERE place = {{place}} AND {either}))"
+            )
+            places += f" UNION ALL SELECT place FROM {self._keys} WHERE {either}"  # noqa: S608
         count = self._count(places, values)
         return _Condition(path, key, test, places, values, count)
 

@@ -183,7 +183,7 @@ class SQLiteInterface(DBInterface):
         matches = compile_filter(filter)
         rows = None
         if table is not None and sort and count:
-            rows = in_sort_order(table, bounds(filter), sort)
+            rows = in_sort_order(table, bounds(filter), sort, count)
         if rows is None:
             found = (each for _, each in self._matching(table, filter))
             yield from ordered(found, sort, count)

@@ -27,13 +27,18 @@ FORMAT: Final = 1
 
 _APPLICATION: Final = 0x7074_7574
 _PATIENCE_S: Final = 60.0
+_CACHE_KIB: Final = 1 << 15
 _RETRIED: Final = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")
+_WHOLE: Final = ("COMMIT", "ROLLBACK")
+_PART: Final = ("RELEASE part", "ROLLBACK TO part", "RELEASE part")
 _SCHEMA: Final = (
-    "CREATE TABLE collections (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
+    """CREATE TABLE collections (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
+       count INTEGER NOT NULL DEFAULT 0)""",
     """CREATE TABLE indexes (collection INTEGER NOT NULL, pattern TEXT NOT NULL,
        PRIMARY KEY (collection, pattern)) WITHOUT ROWID""",
     """CREATE TABLE paths (id INTEGER PRIMARY KEY, collection INTEGER NOT NULL,
-       path TEXT NOT NULL, UNIQUE (collection, path))""",
+       path TEXT NOT NULL, count INTEGER NOT NULL DEFAULT 0,
+       UNIQUE (collection, path))""",
     """CREATE TABLE artifacts (digest TEXT PRIMARY KEY, pack TEXT NOT NULL,
        offset INTEGER NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID""",
     f"PRAGMA application_id = {_APPLICATION}",
@@ -83,23 +88,16 @@ class Store:
     @contextlib.contextmanager
     def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
         with self._lock, self._translated():
-            if self._depth:
-                begin, end, undo = (
-                    "SAVEPOINT inner",
-                    "RELEASE inner",
-                    "ROLLBACK TO inner",
-                )
-            else:
-                end, undo = "COMMIT", "ROLLBACK"
             connection = self._begun(begin)
+            end, *undo = _PART if self._depth else _WHOLE
             self._depth += 1
             try:
                 yield connection
                 connection.execute(end)
             except BaseException:
                 # A full disk makes SQLite undo everything by itself.
-                if connection.in_transaction:
-                    connection.execute(undo)
+                for statement in undo if connection.in_transaction else ():
+                    connection.execute(statement)
                 raise
             finally:
                 self._depth -= 1
@@ -112,6 +110,9 @@ class Store:
                 path=str(self.path),
                 fix="fork outside of transactions",
             )
+        if self._depth and self._connection is not None:
+            self._connection.execute("SAVEPOINT part")
+            return self._connection
         if begin == "BEGIN IMMEDIATE" and self.path.exists() and not self.is_writable():
             raise self._refusal("a file and a folder that may be written", "read-only")
         deadline = time.monotonic() + _PATIENCE_S
@@ -177,6 +178,7 @@ class Store:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         version = self._version(connection)
         if version == 0:
             connection.execute("PRAGMA journal_mode = WAL").fetchone()

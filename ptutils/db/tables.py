@@ -50,6 +50,7 @@ class Table:
         )
         if not cursor.rowcount or cursor.lastrowid is None:
             return False
+        self._count(1)
         self._add(cursor.lastrowid, self.keys_of(document))
         return True
 
@@ -62,18 +63,25 @@ class Table:
             (text, place),
         )
         after = self.keys_of(document)
+        gone = [(self.number, path) for path, _ in before.items() - after.items()]
         self.connection.executemany(
-            f"""DELETE FROM keys_{self.number} WHERE key = ? AND place = ? AND path =
+            f"""DELETE FROM keys_{self.number} WHERE place = {place:d} AND path =
                 (SELECT id FROM paths WHERE collection = ? AND path = ?)""",  # noqa: S608
-            [
-                (key, place, self.number, path)
-                for path, key in before.items() - after.items()
-            ],
+            gone,
+        )
+        self.connection.executemany(
+            "UPDATE paths SET count = count - 1 WHERE collection = ? AND path = ?", gone
         )
         self._add(place, dict(after.items() - before.items()))
 
     def delete(self, place: int) -> None:
         """Remove a document and its keys."""
+        self._count(-1)
+        self.connection.execute(
+            f"""UPDATE paths SET count = count - 1 WHERE id IN
+                (SELECT path FROM keys_{self.number} WHERE place = ?)""",  # noqa: S608
+            (place,),
+        )
         for kind in ("documents", "keys"):
             self.connection.execute(
                 f"DELETE FROM {kind}_{self.number} WHERE place = ?",  # noqa: S608
@@ -91,7 +99,7 @@ class Table:
     def count(self) -> int:
         """Return how many documents there are."""
         (number,) = self.connection.execute(
-            f"SELECT COUNT(*) FROM documents_{self.number}"  # noqa: S608
+            "SELECT count FROM collections WHERE id = ?", (self.number,)
         ).fetchone()
         return int(number)
 
@@ -107,13 +115,20 @@ class Table:
             self._add(place, entries(load(text), (pattern,)))
         self.patterns = (*self.patterns, pattern)
 
+    def _count(self, change: int) -> None:
+        self.connection.execute(
+            "UPDATE collections SET count = count + ? WHERE id = ?",
+            (change, self.number),
+        )
+
     def _add(self, place: int, keys: Mapping[str, bytes]) -> None:
         self.connection.executemany(
-            "INSERT OR IGNORE INTO paths (collection, path) VALUES (?, ?)",
+            """INSERT INTO paths (collection, path, count) VALUES (?, ?, 1)
+               ON CONFLICT DO UPDATE SET count = count + 1""",
             [(self.number, path) for path in keys],
         )
         self.connection.executemany(
-            f"""INSERT OR IGNORE INTO keys_{self.number} SELECT id, ?, ? FROM paths
+            f"""INSERT INTO keys_{self.number} SELECT id, ?, ? FROM paths
                 WHERE collection = ? AND path = ?""",  # noqa: S608
             [(key, place, self.number, path) for path, key in keys.items()],
         )

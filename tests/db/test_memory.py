@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+import pytest
+
+from ptutils.db.memory import MemoryInterface
+from tests.db.contract import DBInterfaceContract
+
+
+class TestMemoryInterface(DBInterfaceContract):
+    @pytest.fixture
+    def db(self) -> MemoryInterface:
+        return MemoryInterface()
+
+
+def test_every_memory_database_is_its_own() -> None:
+    MemoryInterface()._insert("c", [{"_id": 1}])
+    assert MemoryInterface()._count("c", {}) == 0
