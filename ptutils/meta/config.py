@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
 from ptutils.errors import ConfigError, PtutilsError
+from ptutils.meta.codec.mappings import register_mapping
 from ptutils.meta.dots import Dots
 from ptutils.meta.formats import table as formats
 from ptutils.meta.metamodule import MetaModule
@@ -186,6 +187,7 @@ class Config(MetaModule, Dots, dict[str, Value]):
 
 
 Configuration: TypeAlias = Config
+register_mapping(Config)
 
 
 def _respelled(value: Value) -> Value:

@@ -20,7 +20,7 @@ import pytest
 from ptutils.errors import EncodeError
 from ptutils.meta.codec import decode, encode
 from ptutils.meta.codec.encode import MAX_DEPTH
-from ptutils.meta.codec.mappings import register_mapping
+from ptutils.meta.config import Config
 from ptutils.meta.registry import register
 from tests.meta.strategies import Access, Box, Colour, Frozen, Level, Mode, Point, same
 
@@ -67,6 +67,24 @@ def round_trip(value):
 )
 def test_a_document_shows_what_people_look_for(value, document):
     assert encode(value).document == document
+    assert same(round_trip(value), value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        collections.Counter("aab"),
+        collections.deque([1, (2,)], maxlen=3),
+        dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+        dt.datetime(1, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=5))),
+        dt.datetime(9999, 12, 31, 23, tzinfo=dt.timezone(dt.timedelta(hours=-5))),
+        np.zeros((0, 3)),
+        np.zeros(2, dtype="S0"),
+        np.zeros((2, 3), dtype=">f4").T,
+    ],
+    ids=repr,
+)
+def test_a_value_of_this_kind_comes_back(value):
     assert same(round_trip(value), value)
 
 
@@ -319,15 +337,10 @@ def test_a_registered_named_tuple_may_have_methods():
     assert same(round_trip(Named(1)), Named(1))
 
 
-class Flat(dict):
-    pass
-
-
-def test_a_mapping_class_without_nesting_keeps_plain_dicts_inside():
-    register_mapping(Flat)
-    value = Flat(a={"b": 1})
+def test_a_config_keeps_plain_dicts_inside():
+    value = Config({"net": {"class": "Linear", "args": (1, 2)}})
     encoded = encode(value)
-    assert encoded.types == '{"format":1,"tree":{"is":"Flat"}}'
+    assert '"is":"Config"' in encoded.types
     assert same(decode(encoded), value)
 
 
