@@ -1,21 +1,25 @@
 """Worker processes that read batches ahead, kept from pass to pass.
 
 Workers are forked where the system can: they start in milliseconds, share the
-dataset's memory and need no importable main module. Forking is safe beside the threads
-of the training process because a worker runs nothing but torch's reading loop and the
-dataset: it takes no lock of ours, never collects what it inherited, and leaves without
-running exit handlers. Randomness comes with each task, so workers hold no state, and
-any number of them gives the same batches.
+dataset's memory and need no importable main module. A fork inherits locks that other
+threads hold. A worker runs nothing but torch's reading loop and the dataset: it takes
+no lock of ours, never finalizes what it inherited, and leaves without exit handlers;
+but it seeds the global streams of torch and numpy, which have locks. So no thread of
+ours draws from them, and where a thread of the user's does, a crew that cannot start is
+an error instead of a hang. Randomness comes with each task, so workers hold no state,
+and any number of them gives the same batches.
 """
 
 from __future__ import annotations
 
+import functools
 import gc
 import multiprocessing
 import signal
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
+from multiprocessing.synchronize import Semaphore
 from types import FrameType
 
 import torch
@@ -28,6 +32,7 @@ from ptutils.meta.values import Value
 __all__ = ["Workers"]
 
 _CONTEXT = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
+_START_S = 60.0
 
 
 class Workers:
@@ -90,13 +95,15 @@ class _Crew:
 
     def __init__(self, reader: BatchReader, num_workers: int) -> None:
         self._is_started = False
+        self._num_workers = num_workers
+        self._ready = multiprocessing.get_context(_CONTEXT).Semaphore(0)
         self._tasks = _Tasks()
         self._loader: TorchLoader[Value] = TorchLoader(
             reader,  # type: ignore[arg-type]  # torch calls __getitems__ alone
             batch_sampler=self._tasks,  # type: ignore[arg-type]
             collate_fn=_as_it_is,
             num_workers=num_workers,
-            worker_init_fn=_settle,
+            worker_init_fn=functools.partial(_settle, self._ready),
             multiprocessing_context=_CONTEXT,
             generator=torch.Generator(),
             persistent_workers=True,
@@ -107,7 +114,11 @@ class _Crew:
         if self._is_started:
             return iter(self._loader)
         self._is_started = True
-        return _fork(self._loader)
+        iterator = _fork(self._loader)
+        for _ in range(self._num_workers):
+            if not self._ready.acquire(timeout=_START_S):
+                raise _stuck()
+        return iterator
 
 
 def _fork(loader: TorchLoader[Value]) -> Iterator[Value]:
@@ -130,8 +141,9 @@ def _as_it_is(batch: Value) -> Value:
     return batch
 
 
-def _settle(worker: int) -> None:
+def _settle(ready: Semaphore, worker: int) -> None:
     gc.freeze()  # What was inherited is the training process's to finalize.
+    ready.release()
 
 
 def _guard_child_signal() -> None:
@@ -167,4 +179,14 @@ def _lost(error: RuntimeError) -> DataError:
         got=str(error),
         fix="look for a lack of memory or a crash in native code; num_workers=0 reads "
         "in the training process and shows where",
+    )
+
+
+def _stuck() -> DataError:
+    return DataError(
+        "cannot start data workers",
+        expected=f"all of them ready within {_START_S:g} s",
+        got="a worker that waits, probably for a lock that a thread held at the fork",
+        fix="let no other thread draw from the global streams of torch or numpy while "
+        "a loop over a loader begins, or use num_workers=0",
     )

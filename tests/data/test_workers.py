@@ -10,9 +10,12 @@ import threading
 import time
 from collections.abc import Iterator
 
+import blake3
+import numpy as np
 import pytest
 import torch
 
+from ptutils.data import workers
 from ptutils.data.loader import DataLoader
 from ptutils.errors import DataError
 from tests.data.samples import Faulty, loader_of, numbers, targets
@@ -119,8 +122,8 @@ def test_workers_start_beside_busy_threads() -> None:
 
     def work() -> None:
         while not is_over.is_set():
-            torch.rand(100, 100) @ torch.rand(100, 100)
-            os.environ.copy()
+            torch.stack([torch.ones(100, 100) @ torch.ones(100, 100)] * 9).sum()
+            blake3.blake3(bytes(100_000)).digest()
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -130,6 +133,27 @@ def test_workers_start_beside_busy_threads() -> None:
     finally:
         is_over.set()
         thread.join()
+
+
+def test_workers_that_cannot_start_are_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(workers, "_START_S", 0.5)
+    is_held, is_over = threading.Event(), threading.Event()
+
+    def draw() -> None:  # For as long as the test, by holding the lock of numpy.
+        with np.random.mtrand._rand._bit_generator.lock:
+            is_held.set()
+            is_over.wait()
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    is_held.wait()
+    batches = iter(loader_of(9, num_workers=1))
+    with pytest.raises(DataError, match="cannot start data workers"):
+        next(batches)
+    is_over.set()
+    thread.join()
 
 
 def test_workers_read_in_a_thread_that_is_not_the_main_one() -> None:
