@@ -18,7 +18,20 @@ from ptutils.meta.values import Document, Value
 if TYPE_CHECKING:
     from ptutils.core.dbinterface import DBInterface
 
-__all__ = ["Checkpoint", "decode_fields", "encode_fields", "encode_state"]
+__all__ = [
+    "OLDEST_FIRST",
+    "STATE_HIDDEN",
+    "Checkpoint",
+    "decode_fields",
+    "encode_fields",
+    "encode_state",
+]
+
+STATE_HIDDEN = {"state.skeleton": 0, "state.types": 0, "artifacts": 0}
+"""A projection that leaves out a checkpoint's State, but for its digest."""
+
+OLDEST_FIRST = (("segment", 1), ("step", 1), ("chunks", 1), ("created", 1))
+"""The order in which checkpoints were taken, whatever clocks the machines had."""
 
 _WHOLE_BYTES = 1 << 20
 """A State up to this size goes into the document as a whole, without a pack."""
@@ -67,12 +80,15 @@ class Checkpoint:
             CorruptError: If what is stored is not what was written.
             NotFoundError: If a part of it is gone.
         """
-        document = self._document
+        document = self._db._one("checkpoints", {"_id": self.id})
         stored = document["state"]
         artifacts = document["artifacts"]
         inline = [item for item in artifacts if not isinstance(item, str)]
         digests = [_digest(item) for item in artifacts]
-        if _state_digest(stored["skeleton"], stored["types"], digests) != stored["digest"]:
+        if (
+            _state_digest(stored["skeleton"], stored["types"], digests)
+            != stored["digest"]
+        ):
             raise CorruptError(
                 f"cannot load checkpoint {self.id!r}",
                 expected=f"a state with digest {stored['digest']}",

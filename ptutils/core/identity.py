@@ -64,8 +64,8 @@ def is_expired(lease: Document | None) -> bool:
     """
     if lease is None or lease["expires"] < now():
         return True
-    here = lease["host"] == socket.gethostname() and lease["boot"] == _boot()
-    return here and lease["born"] != _birth(lease["pid"])
+    here: bool = lease["host"] == socket.gethostname() and lease["boot"] == _boot()
+    return here and bool(lease["born"] != _birth(lease["pid"]))
 
 
 def _boot() -> str:

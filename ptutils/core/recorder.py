@@ -13,7 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ptutils.core.checkpoint import encode_fields, encode_state
+from ptutils.core.checkpoint import (
+    OLDEST_FIRST,
+    STATE_HIDDEN,
+    encode_fields,
+    encode_state,
+)
 from ptutils.core.identity import is_expired, new_lease, new_run_id, now
 from ptutils.core.series import chunk_documents
 from ptutils.errors import DatabaseError, LeaseError, NotFoundError
@@ -161,23 +166,23 @@ class Recorder:
         """
         self.raise_fault()
         changed = {} if config is None else encode_fields(self.db, {"config": config})
-        with self._lock:
-            stored = encode_state(self.db, state)
-            with self._writing(new_lease(self._owner)):
-                document = {
-                    "_id": f"{self.run_id}.{fields['step']:08d}."
-                    f"{self._segment}.{self._chunks}.{fields['why']}",
-                    "run": self.run_id,
-                    "created": now(),
-                    "pinned": False,
-                    "segment": self._segment,
-                    "chunks": self._chunks,
-                    **fields,
-                    **changed,
-                    **stored,
-                }
-                self.db._delete("checkpoints", {"_id": document["_id"]})
-                self.db._insert("checkpoints", [document])
+        # The bulk goes first and alone: the lease is renewed meanwhile.
+        stored = encode_state(self.db, state)
+        with self._writing(new_lease(self._owner)):
+            document = {
+                "_id": f"{self.run_id}.{fields['step']:08d}."
+                f"{self._segment}.{self._chunks}.{fields['why']}",
+                "run": self.run_id,
+                "created": now(),
+                "pinned": False,
+                "segment": self._segment,
+                "chunks": self._chunks,
+                **fields,
+                **changed,
+                **stored,
+            }
+            self.db._delete("checkpoints", {"_id": document["_id"]})
+            self.db._insert("checkpoints", [document])
         return document
 
     def prune(self, retained: Callable[[list[Document]], set[str]]) -> None:
@@ -192,8 +197,8 @@ class Recorder:
             self.db._find(
                 "checkpoints",
                 {"run": self.run_id},
-                sort=[("step", 1), ("created", 1)],
-                projection={"state": 0, "artifacts": 0},
+                sort=OLDEST_FIRST,
+                projection=STATE_HIDDEN,
             )
         )
         kept = retained(stored)

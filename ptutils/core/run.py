@@ -6,7 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ptutils.core.catalogue import find
-from ptutils.core.checkpoint import Checkpoint, decode_fields
+from ptutils.core.checkpoint import (
+    OLDEST_FIRST,
+    STATE_HIDDEN,
+    Checkpoint,
+    decode_fields,
+)
 from ptutils.core.series import history_of, visible_chunks
 from ptutils.core.settings import apply_changes
 from ptutils.errors import NotFoundError
@@ -84,15 +89,12 @@ class Run:
     @property
     def checkpoints(self) -> list[Checkpoint]:
         """Its checkpoints, oldest first."""
-        found = self._db._find(
-            "checkpoints", {"run": self.id}, sort=[("step", 1), ("created", 1)]
-        )
-        return [Checkpoint(self._db, document) for document in found]
+        return self._checkpoints({})
 
     def newest(self) -> Checkpoint | None:
         """Return the newest complete checkpoint, or None."""
-        found = self.checkpoints
-        return max(found, key=lambda checkpoint: checkpoint.created, default=None)
+        found = self._checkpoints({}, newest_first=True, limit=1)
+        return found[0] if found else None
 
     def checkpoint(self, step: int) -> Checkpoint:
         """Return the newest checkpoint taken at ``step``.
@@ -100,16 +102,16 @@ class Run:
         Raises:
             NotFoundError: If there is none; the message lists the steps that have one.
         """
-        found = self.checkpoints
-        at_step = [checkpoint for checkpoint in found if checkpoint.step == step]
-        if not at_step:
+        found = self._checkpoints({"step": step}, newest_first=True, limit=1)
+        if not found:
+            steps = sorted({checkpoint.step for checkpoint in self.checkpoints})
             raise NotFoundError(
                 f"run {self.id!r} has no checkpoint at step {step}",
-                expected=f"one of the steps {', '.join(str(c.step) for c in found)}",
+                expected=f"one of the steps {', '.join(map(str, steps))}",
                 got=str(step),
                 fix="choose one of these, or save more often: schedule.checkpoint",
             )
-        return max(at_step, key=lambda checkpoint: checkpoint.created)
+        return found[0]
 
     def history_until(self, checkpoint: Checkpoint | None) -> History:
         """Return the History as it was when ``checkpoint`` was taken."""
@@ -142,7 +144,7 @@ class Run:
             NotFoundError: If there is no checkpoint at ``step``.
         """
         checkpoint = self.newest() if step is None else self.checkpoint(step)
-        session = self._build(checkpoint, config or {}, trust, provide)
+        session: Session = self._build(checkpoint, config or {}, trust, provide)
         session.go_on_from(self.refresh(), checkpoint)
         apply_changes(session, self._config_at(checkpoint))
         return session
@@ -178,7 +180,7 @@ class Run:
                 got="none",
                 fix="start anew from its config",
             )
-        session = self._build(checkpoint, config or {}, trust, provide)
+        session: Session = self._build(checkpoint, config or {}, trust, provide)
         lineage = {
             "verb": "branch",
             "parent": self.id,
@@ -207,6 +209,19 @@ class Run:
 
     def _config_at(self, checkpoint: Checkpoint | None) -> Config:
         return (checkpoint and checkpoint.config) or self.config
+
+    def _checkpoints(
+        self, filter: Document, *, newest_first: bool = False, limit: int = 0
+    ) -> list[Checkpoint]:
+        sign = -1 if newest_first else 1
+        found = self._db._find(
+            "checkpoints",
+            {"run": self.id, **filter},
+            sort=[(path, sign) for path, _ in OLDEST_FIRST],
+            limit=limit,
+            projection=STATE_HIDDEN,
+        )
+        return [Checkpoint(self._db, document) for document in found]
 
     def _history(self, visible: Mapping[int, int | None]) -> History:
         return history_of(self._db._find("history", {"run": self.id}), visible)

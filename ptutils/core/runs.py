@@ -27,7 +27,7 @@ class Runs:
 
     def find(
         self,
-        filter: Document | None = None,  # noqa: A002 - as pymongo spells it
+        filter: Document | None = None,
         *,
         sort: Sequence[tuple[str, int]] = (("_id", 1),),
         limit: int = 0,

@@ -10,11 +10,14 @@ from __future__ import annotations
 import array
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from ptutils.meta.history import Chunk, History
 from ptutils.meta.values import Document, Value
 
 __all__ = ["chunk_documents", "history_of", "visible_chunks"]
+
+_Number = TypeVar("_Number", int, float)
 
 
 def chunk_documents(
@@ -59,7 +62,9 @@ def visible_chunks(
     return visible
 
 
-def history_of(documents: Iterable[Document], visible: Mapping[int, int | None]) -> History:
+def history_of(
+    documents: Iterable[Document], visible: Mapping[int, int | None]
+) -> History:
     """Return the History that the visible ones of some chunk documents hold."""
     history = History()
     for document in sorted(documents, key=lambda d: (d["segment"], d["index"])):
@@ -73,9 +78,11 @@ def history_of(documents: Iterable[Document], visible: Mapping[int, int | None])
 def _unpacked(document: Document) -> Chunk:
     values = document["values"]
     return Chunk(
-        steps=_column("q", document["steps"]),
-        epochs=_column("q", document["epochs"]),
-        values=_column("d", values) if isinstance(values, bytes) else values,
+        steps=_filled(array.array("q"), document["steps"]),
+        epochs=_filled(array.array("q"), document["epochs"]),
+        values=_filled(array.array("d"), values)
+        if isinstance(values, bytes)
+        else values,
     )
 
 
@@ -93,8 +100,7 @@ def _packed_values(values: Sequence[Value]) -> Value:
     return list(values)
 
 
-def _column(code: str, packed: bytes) -> array.array[int] | array.array[float]:
-    numbers: array.array[int] | array.array[float] = array.array(code)
+def _filled(numbers: array.array[_Number], packed: bytes) -> array.array[_Number]:
     numbers.frombytes(packed)
     if sys.byteorder == "big":
         numbers.byteswap()

@@ -46,7 +46,7 @@ class Session(Module):
     Args:
         trainer: Trains the model.
         dataprovider: Gives the batches of the splits ``train`` and ``valid``.
-        dbinterface: Where the run is kept: a DBInterface or its URL; None keeps nothing.
+        dbinterface: Where the run is kept: a DBInterface or its URL; None for nowhere.
         schedule: How long to train; when to validate, save and drop checkpoints.
         experiment: A name that groups runs.
         seed: Of all randomness: Python's, numpy's, torch's and the data's.
@@ -83,7 +83,8 @@ class Session(Module):
         self.seed = seed
         self.progress = progress
         self.tags = list(tags or ())
-        self.dataprovider.adopt_seed(seed)
+        provider: Any = dataprovider
+        provider.adopt_seed(seed)
         self.state.random = None
         self._is_settled = True
         self._start = _Start()
@@ -153,7 +154,8 @@ class Session(Module):
             None if config == self._stored_config else config.state_dict(),
         )
         self._saved_at = trainer.step, trainer.epoch
-        recorder.prune(self.schedule.retained)
+        if self.schedule.keep is not None:
+            recorder.prune(self.schedule.retained)
 
     def go_on_from(
         self,
@@ -293,13 +295,18 @@ class Session(Module):
     def _finish(
         self, phase: Phase, reason: str, error: BaseException | None = None
     ) -> None:
+        before = self.status.state_dict()
         self.status.to(phase, reason, exception=error)
-        if self._recorder is not None:
+        if self._recorder is None:
+            return
+        try:
             self._recorder.finish()
+        except BaseException:
+            self.status.load_state_dict(before)  # Not so until the database says so.
+            raise
 
     @property
     def _run(self) -> Run | None:
         if self._recorder is None or self.dbinterface is None:
             return None
         return self.dbinterface.runs.get(self._recorder.run_id)
-
