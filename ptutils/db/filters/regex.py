@@ -51,6 +51,7 @@ _ESCAPES: Final = {
     r"\z": r"\Z",
 }
 _UNKNOWN: Final = (r"\u", r"\U", r"\N")
+_BESIDE_ESCAPE: Final = re.compile(r"(?<!\\)-\\[dDhsSwW]|\\[dDhsSwW]-")
 _CLASS_ESCAPE: Final = re.compile(r"(\\[dDhsSwW])|\\.", re.DOTALL)
 
 
@@ -136,7 +137,7 @@ def _class(piece: str) -> str:
     rest = _CLASS_ESCAPE.sub(take, piece[len(head) : -1])
     if not sets:
         return piece
-    if rest.startswith("-") or rest.endswith("-"):
+    if _BESIDE_ESCAPE.search(piece):
         raise _refusal(piece, "'-' in a class as '\\-'")
     found = f"(?-i:[{''.join(sets)}])"
     if head == "[":
