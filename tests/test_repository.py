@@ -50,7 +50,12 @@ class Reader:
                 getattr(self, f"follow_{language}")(text)
 
     def follow_python(self, text: str) -> None:
-        self.succeed([sys.executable, "-W", "error", "-c", text])
+        python = [sys.executable, "-W", "error"]
+        if text.startswith(">>>"):
+            (self.folder / "dialogue.txt").write_text(text)
+            self.succeed([*python, "-m", "doctest", "dialogue.txt"])
+        else:
+            self.succeed([*python, "-c", text])
 
     def follow_sh(self, text: str) -> None:
         for line in text.splitlines():

@@ -22,4 +22,4 @@ def resume(
     texts = overrides or []
     changed = found.config.override(*texts)
     changes = {path: changed[path] for path in (t.partition("=")[0] for t in texts)}
-    train(found.resume(changes, trust=trust or []), db or context.obj)
+    train(found.resume(changes, trust=trust or []))

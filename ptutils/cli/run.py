@@ -31,4 +31,4 @@ def run(
     if url:
         described["dbinterface"] = url
     session = ptutils.Session.from_meta(config=described, trust=trust or [])
-    train(session, url)
+    train(session)

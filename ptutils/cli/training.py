@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
+import sys
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -14,47 +18,54 @@ from ptutils.cli.summary import statistics_of
 __all__ = ["train"]
 
 
-def train(session: Any, db: str | None) -> None:
+def train(session: Any) -> None:
     """Run ``session`` to its end, and print how it went and the commands to go on.
 
     Args:
         session: A Session that was built or resumed.
-        db: The database as the person named it, to be repeated in the commands.
     """
-    where = [] if db in (None, DEFAULT_DB) else ["--db", str(db)]
     try:
         run = session.run()
     except BaseException:
         if session.id:
-            command = shlex.join(["ptutils", "resume", session.id, *where])
+            command = _command(session, "resume", session.id)
             typer.echo(f"\nrun {session.id} is saved; go on with: {command}", err=True)
         raise
+    typer.echo(" ".join(["run", *([session.id] if run else []), _result(session)]))
     if run is None:  # The config says that nothing is kept.
         return
-    typer.echo(f"run {run.id} {_result(run)}")
     typer.echo("\nTo find it, look at it, or go on with it:")
     for words in (
-        ["ls", f'experiment = "{session.experiment}"', *where],
-        ["show", run.id, *where],
-        ["resume", run.id, *_longer(session), *where],
+        ["ls", f'experiment = "{session.experiment}"'],
+        ["show", run.id],
+        ["resume", run.id, _longer(session)],
     ):
-        typer.echo(f"  ptutils {shlex.join(words)}")
+        typer.echo(f"  {_command(session, *words)}")
 
 
-def _result(run: Any) -> str:
-    progress = run.status.progress
-    statistics = statistics_of(run.summary)
+def _command(session: Any, *words: str) -> str:
+    """Return a command line that works here, on the database of ``session``."""
+    called, found = Path(sys.argv[0]), shutil.which("ptutils")
+    is_elsewhere = found is None or Path(found).resolve() != called.resolve()
+    program = str(called) if called.name == "ptutils" and is_elsewhere else "ptutils"
+    url = session.dbinterface.url
+    is_usual = url == os.environ.get("PTUTILS_DB", DEFAULT_DB)
+    return shlex.join([program, *words, *([] if is_usual else ["--db", url])])
+
+
+def _result(session: Any) -> str:
+    status, statistics = session.status, statistics_of(session.history.summary())
     measured = [
         f"{name} {format_value(values['last'])}"
         for name, values in statistics.items()
         if not name.startswith("train.")
     ]
-    reason = f" ({run.status.reason})" if run.status.reason else ""
-    reached = f"{progress['step']} steps, {progress['epoch']} epochs"
-    return ", ".join([f"{run.status.phase}{reason} after {reached}", *measured])
+    reason = f" ({status.reason})" if status.reason else ""
+    reached = f"{session.trainer.step} steps, {session.trainer.epoch} epochs"
+    return ", ".join([f"{status.phase}{reason} after {reached}", *measured])
 
 
-def _longer(session: Any) -> list[str]:
+def _longer(session: Any) -> str:
     """Return the setting that lets a completed run train for twice as long."""
     duration = session.schedule.duration
-    return [f"schedule.duration={2 * duration.count} {duration.unit}"]
+    return f"schedule.duration={2 * duration.count} {duration.unit}"

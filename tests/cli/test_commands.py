@@ -41,9 +41,23 @@ def test_commands_that_run_prints_work(command: Command) -> None:
 def test_commands_that_run_prints_name_the_database(command: Command) -> None:
     done = command("run", "tiny.yaml", "--db", "other.db")
 
-    assert "ptutils show" in done.out
     assert done.out.count("--db other.db") == 3
     assert len(rows(command("ls", "--db", "other.db").out)) == 1
+
+
+def test_commands_that_run_prints_name_the_database_of_the_config(
+    command: Command,
+) -> None:
+    done = command("run", "tiny.yaml", "dbinterface=other.db")
+
+    assert done.out.count("--db other.db") == 3
+
+
+def test_run_without_a_database_prints_no_commands(command: Command) -> None:
+    done = command("run", "tiny.yaml", "dbinterface=null")
+
+    assert done.code == 0
+    assert re.fullmatch(r"run completed after 6 steps, .*\n", done.out)
 
 
 def test_database_may_be_named_before_the_command(command: Command) -> None:
