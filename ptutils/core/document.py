@@ -257,7 +257,10 @@ def _leads_past(path: str, node: Value) -> bool:
     for name in path.split("."):
         if node is None:
             return True
-        if not isinstance(node, dict) or set(node) != {"in"}:
+        if not isinstance(node, dict) or not {"in", "keys"}.issuperset(node):
             return False
-        node = node["in"].get(name)
+        renamed = node.get("keys", {})
+        if not isinstance(renamed, dict) or name in renamed:
+            return False
+        node = node.get("in", {}).get(name)
     return node is None

@@ -120,24 +120,23 @@ class Packs:
         self._maps.clear()
 
     def _map(self, digest: str, place: Place) -> mmap.mmap:
-        known = self._maps.get(place.pack)
-        if known is not None:
-            return known
         path = self.folder / place.pack
         try:
-            with path.open("rb") as file:
-                # Reading past the end of a mapped file kills the process: look first.
-                size = os.fstat(file.fileno()).st_size
-                if size < place.offset + place.size:
-                    raise self._corrupt(digest, place, f"{size} bytes")
-                found = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+            # Reading past the end of a mapped file kills the process: look first.
+            size = path.stat().st_size
+            if size < place.offset + place.size:
+                self._maps.pop(place.pack, None)
+                raise self._corrupt(digest, place, f"{size} bytes")
+            if place.pack not in self._maps:
+                with path.open("rb") as file:
+                    found = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+                self._maps[place.pack] = found
+        except CorruptError:
+            raise
         except OSError as error:
-            if isinstance(error, CorruptError):
-                raise
             why = error.strerror or str(error)
             raise self._corrupt(digest, place, why) from error
-        self._maps[place.pack] = found
-        return found
+        return self._maps[place.pack]
 
     def _corrupt(self, digest: str, place: Place, got: str) -> CorruptError:
         return CorruptError(
