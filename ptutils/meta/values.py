@@ -10,5 +10,5 @@ Value: TypeAlias = Any
 """Anything that the codec can store; the one place where ``Any`` stands for data."""
 
 Document: TypeAlias = dict[str, Any]
-"""A dict of plain values: None, bool, 64-bit int, float, str, bytes, datetime (UTC,
-whole milliseconds, no tzinfo), list and str-keyed dict of the same."""
+"""A dict of plain values: None, bool, 64-bit int, float, str, bytes, datetime (in
+``datetime.UTC``, whole milliseconds), list and str-keyed dict of the same."""
