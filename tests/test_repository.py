@@ -137,6 +137,13 @@ def test_queries_in_the_documentation_compile_to_their_filters() -> None:
     ]
 
 
+def test_every_hook_of_a_database_is_documented() -> None:
+    text = (ROOT / "docs" / "adding-a-backend.md").read_text()
+    hooks = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+
+    assert set(hooks) == ptutils.DBInterface.__abstractmethods__
+
+
 def test_layers_hold() -> None:
     done = run(["lint-imports", "--no-cache"], ROOT)
 
