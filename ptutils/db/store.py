@@ -27,6 +27,7 @@ FORMAT: Final = 1
 
 _APPLICATION: Final = 0x7074_7574
 _PATIENCE_S: Final = 60.0
+_FORK_PATIENCE_S: Final = 5.0
 _CACHE_KIB: Final = 1 << 15
 _RETRIED: Final = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")
 _WHOLE: Final = ("COMMIT", "ROLLBACK")
@@ -111,6 +112,10 @@ class Store:
                 fix="fork outside of transactions",
             )
         if self._depth and self._connection is not None:
+            if not self._connection.in_transaction:
+                raise self._refusal(
+                    "a transaction that has not failed", "one that was undone"
+                )
             self._connection.execute("SAVEPOINT part")
             return self._connection
         if begin == "BEGIN IMMEDIATE" and self.path.exists() and not self.is_writable():
@@ -267,10 +272,11 @@ def _before_fork() -> None:
     # SQLite counts its locks per process: a child that inherits a connection believes
     # that it holds locks which are its parent's, and could damage the file.
     for store in list(_STORES):
-        store._lock.acquire()
-        _FORKING.append(store)
-        with contextlib.suppress(DatabaseError):
-            store.close()
+        # A thread that waits for this one must not stop it for ever.
+        if store._lock.acquire(timeout=_FORK_PATIENCE_S):
+            _FORKING.append(store)
+            with contextlib.suppress(DatabaseError):
+                store.close()
 
 
 def _after_fork() -> None:
@@ -279,7 +285,7 @@ def _after_fork() -> None:
 
 
 def _in_child() -> None:
-    while _FORKING:
-        store = _FORKING.pop()
+    _FORKING.clear()
+    for store in _STORES:
         store._lock = threading.RLock()
         store._is_lost = store._connection is not None

@@ -195,6 +195,18 @@ def test_wrong_filter_is_refused(filter: Document, text: str) -> None:
         compile_filter(filter)
 
 
+def test_filter_of_too_many_levels_is_refused() -> None:
+    filter: Document = {"a": 1}
+    for _ in range(5000):
+        filter = {"$and": [filter]}
+    with pytest.raises(QueryError, match="fewer levels"):
+        compile_filter(filter)
+
+
+def test_text_that_no_document_holds_is_not_found() -> None:
+    assert not compile_filter({"a": {"$in": ["\ud800", "b"]}})({"a": "c"})
+
+
 def test_list_sorts_by_its_least_or_greatest_element() -> None:
     documents = [{"a": [2, 9]}, {"a": 3}, {"a": []}, {}]
     up = [each.get("a") for each in ordered(documents, [("a", 1)])]

@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -242,6 +243,39 @@ def test_child_forked_within_a_transaction_is_refused(db: SQLiteInterface) -> No
         assert in_child(work) == 0
         db._insert("c", [{"_id": 1}])
     assert db._count("c", {}) == 1
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_fork_does_not_wait_for_ever_for_a_busy_thread(
+    db: SQLiteInterface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ptutils.db.store._FORK_PATIENCE_S", 0.05)
+    is_held, is_forked = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with db._transaction():
+            is_held.set()
+            is_forked.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    is_held.wait()
+    assert in_child(lambda: 0) == 0
+    is_forked.set()
+    thread.join()
+    db._insert("c", [{"_id": 1}])
+    assert db._count("c", {}) == 1
+
+
+def test_transaction_that_sqlite_undid_takes_nothing_more(db: SQLiteInterface) -> None:
+    def fill_and_go_on() -> None:
+        with db._transaction():
+            db._store._connection.execute("ROLLBACK")
+            db._insert("c", [{}])
+
+    with pytest.raises(DatabaseError, match="one that was undone"):
+        fill_and_go_on()
+    assert db._count("c", {}) == 0
 
 
 def test_lock_that_is_held_too_long_is_an_error(

@@ -45,7 +45,10 @@ def compile_filter(filter: Document) -> Predicate:
     """
     if not isinstance(filter, dict):
         raise refusal("this filter", "a dict", filter)
-    predicates = [_entry(name, operand) for name, operand in filter.items()]
+    try:
+        predicates = [_entry(name, operand) for name, operand in filter.items()]
+    except RecursionError as error:
+        raise refusal("this filter", "fewer levels", type(filter)) from error
     if len(predicates) == 1:
         return predicates[0]
     return partial(_every, predicates)

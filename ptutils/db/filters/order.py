@@ -120,7 +120,8 @@ def _number(value: float) -> bytes:
 
 
 def _string(value: str) -> bytes:
-    return value.encode() + _END
+    # A filter may hold what no document can; it must merely not be found.
+    return value.encode(errors="surrogatepass") + _END
 
 
 def _object(value: dict[str, Value]) -> bytes:

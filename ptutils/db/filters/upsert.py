@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from ptutils.db.filters.match import is_expression
+from ptutils.db.filters.order import key
 from ptutils.db.filters.paths import PATH_ORDER, Parts, colliding, field_path
 from ptutils.errors import QueryError
 from ptutils.meta.values import Document, Value
@@ -59,8 +60,12 @@ def _values(operand: Value) -> Iterator[Value]:
     for name, value in operand.items():
         if name == "$eq":
             yield value
-        elif name == "$all" or (name == "$in" and len(value) == 1):
+        elif name == "$all":
             yield from _members(value)
+        elif name == "$in" and not any(isinstance(item, re.Pattern) for item in value):
+            distinct = {key(item): item for item in reversed(value)}
+            if len(distinct) == 1:
+                yield from distinct.values()
 
 
 def _members(values: list[Value]) -> Iterator[Value]:
