@@ -3,23 +3,23 @@
 The hierarchy, each refining the builtin in brackets::
 
     PtutilsError
-    ├── ConfigError [ValueError]            a config that cannot be built; lists every fault
+    ├── ConfigError [ValueError]            a config that cannot be built: every fault
     │   └── TrustError [PermissionError]    a name that the caller does not trust
     ├── EncodeError [TypeError]             a value that cannot be stored exactly
     ├── DecodeError [ValueError]            stored data that is damaged or not ours
-    ├── FormatError [ValueError]            a file whose format is unknown, unsafe or too narrow
-    ├── MissingNameError [KeyError, AttributeError]   a path that a MetaModule does not hold
+    ├── FormatError [ValueError]            an unknown, unsafe or too narrow format
+    ├── MissingNameError [KeyError, AttributeError]   a path that leads nowhere
     ├── StateMismatchError [ValueError]     a state that does not fit the tree
     ├── CallbackError [TypeError]           a callback or stage that cannot be attached
     ├── StatusError [RuntimeError]          an illegal transition of a run
     ├── DivergenceError [ArithmeticError]   a loss or gradient that is not finite
-    ├── DataError [RuntimeError]            a dataset, reader, sampler or loader that failed
-    ├── QueryError [ValueError]             a filter, sort, update or text query that is wrong
+    ├── DataError [RuntimeError]            reading or loading data that failed
+    ├── QueryError [ValueError]             a filter, sort or update that is wrong
     ├── DatabaseError [RuntimeError]        a database that cannot be opened or written
-    │   ├── NotFoundError [LookupError]     a run, checkpoint, document or artifact that is absent
-    │   ├── CorruptError [OSError]          stored bytes that no longer match their digest
+    │   ├── NotFoundError [LookupError]     what the database does not have
+    │   ├── CorruptError [OSError]          stored bytes that are damaged
     │   └── LeaseError [BlockingIOError]    a run that another process is writing
-    └── StopTraining                        raised by a callback to end training, with a reason
+    └── StopTraining                        an order to end training, with a reason
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ __all__ = [
 
 
 class PtutilsError(Exception):
-    """Say what could not be done and where, what was expected, what came, how to mend it.
+    """Say what could not be done and where, what was expected, and how to mend it.
 
     Args:
         what: What could not be done, naming the user's object: ``cannot load state``.

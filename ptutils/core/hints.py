@@ -18,18 +18,11 @@ _LISTS = (list, tuple, collections.abc.Sequence, collections.abc.Iterable)
 _DICTS = (dict, collections.abc.Mapping)
 
 
-def members(hint: Any) -> list[Any]:
-    """Return the alternatives of a union, or the hint alone."""
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return [part for arg in typing.get_args(hint) for part in members(arg)]
-    return [hint]
-
-
 def classes_in(hint: Any) -> list[type[Any]]:
-    """Return the plain classes among a hint's alternatives; none where any value fits."""
-    if any(part is Any or _is_callable(part) for part in members(hint)):
+    """Return the plain classes among a hint's alternatives; none if any value fits."""
+    if any(part is Any or _is_callable(part) for part in _members(hint)):
         return []
-    origins = [typing.get_origin(part) or part for part in members(hint)]
+    origins = [typing.get_origin(part) or part for part in _members(hint)]
     return [
         kind for kind in origins if isinstance(kind, type) and kind is not type(None)
     ]
@@ -38,7 +31,7 @@ def classes_in(hint: Any) -> list[type[Any]]:
 def item_hint(hint: Any, container: type[Any]) -> Any:
     """Return the hint of what a list or dict of this hint holds; ``Any`` if unknown."""
     origins = _DICTS if container is dict else _LISTS
-    for part in members(hint):
+    for part in _members(hint):
         args = typing.get_args(part)
         if typing.get_origin(part) in origins and args:
             return args[-1] if container is dict else args[0]
@@ -53,6 +46,9 @@ def kinds_in(hint: Any) -> str:
 def coerce(value: Value, hint: Any) -> Value:
     """Return ``value`` as ``hint`` wants it: itself, or a tuple where it is a list.
 
+    A tuple in place of a list and a number of numpy's in place of Python's are let
+    pass as they are: constructors take them, so configs captured from them must build.
+
     Raises:
         ValueError: If it does not fit; the message says why.
     """
@@ -63,13 +59,30 @@ def coerce(value: Value, hint: Any) -> Value:
     if not reasons:
         return value
     candidate = _tupled(value)
-    if fits(candidate):
-        raise ValueError("; ".join(reasons))
-    return candidate
+    if not fits(candidate):
+        return candidate
+    if not fits(_plainer(value)):
+        return value
+    raise ValueError("; ".join(reasons))
+
+
+def _members(hint: Any) -> list[Any]:
+    """Return the alternatives of a union, or the hint alone."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return [part for arg in typing.get_args(hint) for part in _members(arg)]
+    return [hint]
 
 
 def _tupled(value: Value) -> Value:
     return tuple(_tupled(item) for item in value) if isinstance(value, list) else value
+
+
+def _plainer(value: Value) -> Value:
+    if type(value) in (list, tuple):
+        return [_plainer(item) for item in value]
+    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
+        return value.item()
+    return value
 
 
 def _is_callable(part: Any) -> bool:
@@ -93,7 +106,7 @@ def _compiled(hint: Any) -> Callable[[Value], list[str]] | None:
     try:
         config = pydantic.ConfigDict(arbitrary_types_allowed=True)
         adapter = pydantic.TypeAdapter(hint, config=config)
-    except pydantic.PydanticUserError:
+    except (pydantic.PydanticUserError, NameError, TypeError):
         return None  # A hint that pydantic cannot read checks nothing.
 
     def reasons(value: Value) -> list[str]:
@@ -101,6 +114,8 @@ def _compiled(hint: Any) -> Callable[[Value], list[str]] | None:
             adapter.validate_python(value, strict=True)
         except pydantic.ValidationError as error:
             return sorted({str(item["msg"]) for item in error.errors()})
+        except TypeError:
+            return []  # A Protocol that cannot be asked about at run time.
         return []
 
     return reasons

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ptutils.core.signature import by_name, signature_of
 from ptutils.meta.registry import Registered, remember
 from ptutils.meta.values import Value
 
@@ -21,16 +22,22 @@ class Late:
 
     Calling it with that argument builds the object, which remembers its settings.
     Settings that are themselves late (the schedulers of a chain) get it too.
+
+    Args:
+        target: The class.
+        arguments: All of its arguments but one, by name.
+        parameter: The name of the one.
+        finish: Calls the class with named arguments.
     """
 
     def __init__(
         self,
-        target: Callable[..., Any],
+        target: Registered,
         arguments: Mapping[str, Value],
         parameter: str,
-        finish: Callable[[Callable[..., Any], Mapping[str, Value]], Any],
+        finish: Callable[[Registered, Mapping[str, Value]], Any],
     ) -> None:
-        self.target: Registered = target
+        self.target = target
         self.arguments = dict(arguments)
         self._parameter = parameter
         self._finish = finish
@@ -43,20 +50,22 @@ class Late:
         return built
 
     def __repr__(self) -> str:
-        settings = ", ".join(f"{k}={v!r}" for k, v in self.arguments.items())
-        return f"Late({self.target.__qualname__}, {settings})"
+        settings = [f"{name}={value!r}" for name, value in self.arguments.items()]
+        return f"Late({', '.join([self.target.__qualname__, *settings])})"
 
 
 def late_parameter(target: Registered) -> str | None:
     """Return the name of the argument that ``target`` has to wait for, or None.
 
-    Optimizers wait for ``params``, learning-rate schedulers for ``optimizer``. The
-    bases are compared by name, so that nothing is imported to find out.
+    Optimizers wait for ``params``, learning-rate schedulers for ``optimizer``, or for
+    their first argument where they call it otherwise. The bases are compared by name,
+    so that nothing is imported to find out.
     """
     for base in getattr(target, "__mro__", ()):
         parameter = _LATE_BY_BASE.get(f"{base.__module__}.{base.__qualname__}")
         if parameter is not None:
-            return parameter
+            names = list(by_name(signature_of(target)))
+            return names[0] if names and parameter not in names else parameter
     return None
 
 

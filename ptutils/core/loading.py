@@ -8,18 +8,19 @@ other object.
 from __future__ import annotations
 
 import fnmatch
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from ptutils.core import tree
+from ptutils.core.renaming import Rename, renamed
 from ptutils.errors import StateMismatchError, nearest
-from ptutils.meta.values import Value
+from ptutils.meta.values import Document, Value
 
 __all__ = ["LoadReport", "Rename", "Select", "load_tree"]
 
 Select: TypeAlias = str | Iterable[str] | Callable[[str], bool]
-Rename: TypeAlias = Mapping[str, str] | Callable[[str], str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,7 @@ class _Plan:
     """What is to be assigned, and what does not fit."""
 
     selects: Callable[[str], bool]
+    foreign: list[tuple[str, Any, Value, Value]] = field(default_factory=list)
     assign: list[Callable[[], object]] = field(default_factory=list)
     loaded: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
@@ -63,10 +65,11 @@ def load_tree(
     """Load ``state`` into the tree of ``module``; see ``Module.load_state_dict``."""
     plan = _Plan(_selector(select))
     if rename is not None:
-        state = _renamed(module, state, rename)
+        state = renamed(module, state, rename)
     _plan_module(module, state, "", plan, set())
     if strict and (plan.missing or plan.unexpected or plan.mismatched):
         raise _mismatch(module, plan)
+    _load_foreign(module, plan.foreign)
     for assign in plan.assign:
         assign()
     return LoadReport(
@@ -81,16 +84,13 @@ def _plan_module(
     module: Any, state: Value, path: str, plan: _Plan, seen: set[int]
 ) -> None:
     seen.add(id(module))
-    left = dict(state) if isinstance(state, Mapping) else {}
+    left = dict(_mapping(state, path, plan))
     _plan_own(module, left.pop("state", {}), _join(path, "state"), plan)
-    reactions = module._ptutils.callbacks
-    parts = [] if reactions is None else list(reactions.items())
-    named = [(f"callbacks.{name}", callback) for name, callback in parts]
-    for name, child in [*named, *tree.children(module)]:
+    for name, child in tree.parts(module):
         found, given = _take(left, name)
         if id(child) in seen:
             continue  # A shared child was loaded under its first path.
-        if hasattr(type(child), "_ptutils_is_module"):
+        if tree.is_module(child):
             _plan_module(child, given if found else {}, _join(path, name), plan, seen)
         else:
             seen.add(id(child))
@@ -101,8 +101,9 @@ def _plan_module(
     plan.assign.append(module._after_load)
 
 
-def _plan_own(module: Any, given: Mapping[str, Value], path: str, plan: _Plan) -> None:
+def _plan_own(module: Any, state: Value, path: str, plan: _Plan) -> None:
     module._before_save()  # So that what is refreshed on saving is expected here.
+    given = _mapping(state, path, plan)
     own = module.state
     chosen = {k: v for k, v in given.items() if plan.selects(_join(path, k))}
     missing = [k for k in own if k not in chosen and plan.selects(_join(path, k))]
@@ -121,38 +122,39 @@ def _plan_foreign(
     child: Any, given: Value, found: bool, path: str, plan: _Plan
 ) -> None:
     current = child.state_dict()
-    if hasattr(child, "named_parameters") and not hasattr(child, "compute"):
+    if tree.is_net(child):
         _plan_net(child, current, given if found else {}, path, plan)
+    elif not plan.selects(path):
+        pass
     elif not found:
-        if current and plan.selects(path):
+        if current:
             plan.missing.append(path)
-    elif plan.selects(path):
-        fault = _optimizer_fault(current, given)
-        if fault:
-            plan.mismatched[path] = fault
-        else:
-            plan.loaded.append(path)
-            plan.assign.append(lambda: child.load_state_dict(given))
+    elif fault := _optimizer_fault(child, current, given):
+        plan.mismatched[path] = fault
+    else:
+        plan.loaded.append(path)
+        plan.foreign.append((path, child, given, current))
 
 
 def _plan_net(
-    net: Any, current: Mapping[str, Value], given: Value, path: str, plan: _Plan
+    net: Any, current: Mapping[str, Value], state: Value, path: str, plan: _Plan
 ) -> None:
     """Plan a torch.nn.Module-like child, tensor by tensor."""
-    fitting = {}
+    given = _mapping(state, path, plan)
+    fitting: OrderedDict[str, Value] = OrderedDict()
+    # The versions of the layers, without which some take the state for an old one.
+    fitting._metadata = getattr(current, "_metadata", None)  # type: ignore[attr-defined]
     for name, tensor in current.items():
         place = _join(path, name)
         if not plan.selects(place):
             continue
         if name not in given:
             plan.missing.append(place)
-            continue
-        ours, theirs = _shape(tensor), _shape(given[name])
-        if ours != theirs:
-            plan.mismatched[place] = f"shape {theirs}, expected {ours}"
-            continue
-        fitting[name] = given[name]
-        plan.loaded.append(place)
+        elif fault := _tensor_fault(tensor, given[name]):
+            plan.mismatched[place] = fault
+        else:
+            fitting[name] = given[name]
+            plan.loaded.append(place)
     for name in given:
         if name not in current and plan.selects(_join(path, name)):
             plan.unexpected.append(_join(path, name))
@@ -160,7 +162,32 @@ def _plan_net(
         plan.assign.append(lambda: net.load_state_dict(fitting, strict=False))
 
 
-def _optimizer_fault(current: Value, given: Value) -> str:
+def _load_foreign(module: Any, foreign: list[tuple[str, Any, Value, Value]]) -> None:
+    """Load what judges its state for itself: all of it, or nothing."""
+    for position, (path, child, given, _) in enumerate(foreign):
+        try:
+            child.load_state_dict(given)
+        except Exception as error:
+            for _, earlier, _, current in reversed(foreign[: position + 1]):
+                earlier.load_state_dict(current)
+            raise StateMismatchError(
+                f"cannot load state into this {type(module).__qualname__}",
+                path=path,
+                expected=f"a state that {type(child).__qualname__} accepts",
+                got=f"{type(error).__name__}: {error}",
+                fix="leave it out with select=, or correct the state",
+            ) from error
+
+
+def _mapping(state: Value, path: str, plan: _Plan) -> Mapping[str, Value]:
+    """Return ``state``, or note that it is not the mapping it should be."""
+    if isinstance(state, Mapping):
+        return state
+    plan.mismatched[path] = f"a {type(state).__name__}, expected names with values"
+    return {}
+
+
+def _optimizer_fault(optimizer: Any, current: Value, given: Value) -> str:
     """Say why an optimizer's state does not fit; other objects judge for themselves."""
     if not isinstance(current, Mapping) or "param_groups" not in current:
         return ""
@@ -168,12 +195,39 @@ def _optimizer_fault(current: Value, given: Value) -> str:
         return "no param_groups"
     ours = [len(group["params"]) for group in current["param_groups"]]
     theirs = [len(group["params"]) for group in given["param_groups"]]
-    return "" if ours == theirs else f"groups of {theirs} parameters, expected {ours}"
+    if ours != theirs:
+        return f"groups of {theirs} parameters, expected {ours}"
+    return _settings_fault(getattr(optimizer, "defaults", {}), given["param_groups"])
+
+
+def _settings_fault(defaults: Mapping[str, Value], groups: list[Document]) -> str:
+    # Versions of one optimizer add settings, and schedulers leave theirs; but one that
+    # lacks some of ours and has others instead is another kind of optimizer.
+    for group in groups:
+        lacks = [name for name in defaults if name not in group]
+        has = [name for name in group if name not in defaults and name != "params"]
+        if lacks and has:
+            return f"settings {', '.join(has)}, expected {', '.join(lacks)}"
+    return ""
+
+
+def _tensor_fault(ours: Value, theirs: Value) -> str:
+    """Say why a tensor does not fit; a lazy one takes any shape."""
+    expected, got = _shape(ours), _shape(theirs)
+    if expected is None:
+        return ""
+    if got != expected:
+        return f"shape {got}, expected {expected}"
+    if theirs.dtype != ours.dtype:
+        return f"dtype {theirs.dtype}, expected {ours.dtype}"
+    return ""
 
 
 def _shape(value: Value) -> tuple[int, ...] | None:
-    shape = getattr(value, "shape", None)
-    return None if shape is None else tuple(shape)
+    try:
+        return tuple(value.shape)
+    except (AttributeError, RuntimeError):  # No tensor; a lazy one.
+        return None
 
 
 def _take(left: dict[str, Value], name: str) -> tuple[bool, Value]:
@@ -212,56 +266,6 @@ def _selector(select: Select | None) -> Callable[[str], bool]:
         or fnmatch.fnmatchcase(path, pattern)
         for pattern in patterns
     )
-
-
-def _renamed(module: Any, state: Mapping[str, Value], rename: Rename) -> Value:
-    """Move every leaf to its new dotted path, nested as the tree of ``module`` is."""
-    change = rename if callable(rename) else _prefix_rename(rename)
-    result: dict[str, Value] = {}
-    for path, value in _items(state, ""):
-        _place(result, module, change(path), value)
-    return result
-
-
-def _prefix_rename(rename: Mapping[str, str]) -> Callable[[str], str]:
-    def change(path: str) -> str:
-        for old, new in rename.items():
-            if path == old or path.startswith(f"{old}."):
-                return new + path[len(old) :]
-        return path
-
-    return change
-
-
-def _items(value: Value, path: str) -> Iterator[tuple[str, Value]]:
-    if isinstance(value, Mapping) and value and all(isinstance(k, str) for k in value):
-        for name, item in value.items():
-            yield from _items(item, _join(path, name))
-    else:
-        yield path, value
-
-
-def _place(node: dict[str, Value], module: Any, path: str, value: Value) -> None:
-    if hasattr(type(module), "_ptutils_is_module"):
-        for name, child in tree.children(module):
-            if path == name or path.startswith(f"{name}."):
-                rest = path[len(name) + 1 :]
-                for part in name.split("."):
-                    node = node.setdefault(part, {})
-                return _place(node, child, rest, value)
-        first, _, rest = path.partition(".")
-        if not rest:
-            node[first] = value
-            return None
-        return _place(node.setdefault(first, {}), None, rest, value)
-    if hasattr(module, "named_parameters"):
-        node[path] = value  # A net's own names contain dots.
-        return None
-    *parents, last = path.split(".")
-    for part in parents:
-        node = node.setdefault(part, {})
-    node[last] = value
-    return None
 
 
 def _mismatch(module: Any, plan: _Plan) -> StateMismatchError:

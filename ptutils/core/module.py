@@ -8,6 +8,7 @@ functions in :mod:`ptutils.core.tree` and :mod:`ptutils.core.loading`.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, final
@@ -22,14 +23,15 @@ from ptutils.meta.callbacks import Callbacks
 from ptutils.meta.config import Config
 from ptutils.meta.history import History
 from ptutils.meta.hybrid import hybrid
-from ptutils.meta.registry import bind
+from ptutils.meta.registry import bind, remember_copies
 from ptutils.meta.state import State
 from ptutils.meta.status import Status
 from ptutils.meta.values import Value
 
 __all__ = ["Module"]
 
-_FIXED = ("state_dict", "load_state_dict", "from_meta", "to_meta", "named_modules")
+_META = ("config", "state", "status", "history", "callbacks")
+_VERBS = ("state_dict", "load_state_dict", "from_meta", "to_meta", "named_modules")
 
 
 class _Internals:
@@ -50,7 +52,7 @@ class Module:
     """The base of Session, Trainer, Model, DataProvider, DBInterface and all in them.
 
     Subclass it, take in the constructor what a config may say, keep children as
-    attributes of the same names, and put whatever else must survive into ``self.state``::
+    attributes of the same names, and put what else must survive into ``self.state``::
 
         class Counter(ptutils.Module):
             def __init__(self, start: int = 0) -> None:
@@ -69,27 +71,52 @@ class Module:
     _ptutils_is_module = True
 
     def __new__(cls, *args: Value, **kwargs: Value) -> Self:
+        """Capture the constructor's arguments; they become the config."""
         self = super().__new__(cls)
         object.__setattr__(self, "_ptutils", _Internals(_capture(cls, args, kwargs)))
         return self
 
     def __init_subclass__(cls, **kwargs: Value) -> None:
+        """Check that nothing hides what the tree relies on."""
         super().__init_subclass__(**kwargs)
-        taken = [name for name in _FIXED if name in vars(cls)]
-        if taken:
-            raise ConfigError(
-                f"cannot define class {cls.__qualname__!r}",
-                expected="the tree's fixed methods to be inherited",
-                got=f"an own {', '.join(taken)}",
-                fix="keep what must survive in self.state; fill _before_save() and "
-                "_after_load() to refresh and to react",
-            )
+        for base in cls.__mro__[:-1]:
+            taken = [name for name in (*_META, *_VERBS) if name in vars(base)]
+            if base is not Module and taken:
+                raise ConfigError(
+                    f"cannot define class {cls.__qualname__!r}",
+                    expected="what every Module has to be inherited from it",
+                    got=f"{', '.join(taken)} of {base.__qualname__}",
+                    fix="hold the other object as a child instead of deriving from it"
+                    if base is not cls
+                    else "keep what must survive in self.state; fill _before_save() "
+                    "and _after_load() to refresh and to react",
+                )
 
     def __setattr__(self, name: str, value: Value) -> None:
-        # A child that is replaced while running changes the config of the tree.
-        if name in self.__dict__ and tree.holds_child(value):
-            self._ptutils.replaced.add(name)
+        known = vars(self)
+        if name in known:
+            # A child that is replaced while running changes the config of the tree.
+            if tree.holds_child(value) or tree.holds_child(known[name]):
+                self._ptutils.replaced.add(name)
+        elif name in _META:
+            raise ConfigError(
+                f"cannot set {name!r} of a {type(self).__qualname__}",
+                expected="an attribute that is the subclass's own",
+                got=f"self.{name} = ..., which every Module has",
+                fix=f"choose another name, or change what self.{name} holds",
+            )
         object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        object.__delattr__(self, name)
+        self._ptutils.replaced.add(name)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        twin = object.__new__(type(self))
+        memo[id(self)] = twin
+        vars(twin).update(copy.deepcopy(vars(self), memo))
+        remember_copies(memo)
+        return twin
 
     def __call__(self, *args: Value, **kwargs: Value) -> Value:
         """Do what this kind of Module is for; each kind says what that is."""
@@ -182,7 +209,7 @@ class Module:
         state: Mapping[str, Value] | str | Path | None = None,
         status: Mapping[str, Value] | str | Path | None = None,
         history: Mapping[str, Value] | str | Path | None = None,
-        callbacks: Value = None,
+        callbacks: Mapping[str, Value] | Callbacks | str | Path | None = None,
         trust: tuple[str, ...] | list[str] = (),
         provide: Mapping[str, Value] | None = None,
     ) -> Any:
@@ -206,11 +233,11 @@ class Module:
             ConfigError: If the config cannot be built; every fault is listed.
         """
         if isinstance(owner, type):
-            module = _built(owner, _read(Config, config or {}), trust, provide)
+            module = _built(owner, Config.read(config or {}), trust, provide)
         else:
             module = owner
             if config is not None:
-                _require_same_config(module, _read(Config, config))
+                _require_same_config(module, Config.read(config))
         if callbacks is not None:
             _attach(module, callbacks, trust)
         if state is not None:
@@ -241,10 +268,6 @@ class Module:
         return tree.draw(self)
 
     @classmethod
-    def _ptutils_takes(cls, name: str) -> bool:
-        return name in signature_of(cls).parameters
-
-    @classmethod
     def _before_build(cls, arguments: Mapping[str, Value]) -> None:
         """Prepare the process before the arguments are built. Empty by default."""
 
@@ -259,22 +282,13 @@ def _capture(
     cls: type[Module], args: tuple[Value, ...], kwargs: Mapping[str, Value]
 ) -> dict[str, Value]:
     try:
-        return _own(bind(signature_of(cls), args, kwargs))
+        return bind(signature_of(cls), args, kwargs)
     except TypeError:
         return {}  # __init__ is called with the same arguments and raises by itself.
 
 
-def _own(value: Value) -> Value:
-    """Copy the plain containers, so that a later change of them changes no config."""
-    if type(value) in (list, tuple):
-        return type(value)(_own(item) for item in value)
-    if type(value) is dict:
-        return {key: _own(item) for key, item in value.items()}
-    return value
-
-
 def _read(kind: type[Any], given: Value) -> Value:
-    """Return what a MetaModule's ``load_state_dict`` takes, reading a file for a path."""
+    """Return what a MetaModule's ``load_state_dict`` takes; a path is read."""
     if isinstance(given, str | Path):
         given = kind().load(given)
     return given.state_dict() if isinstance(given, kind) else given
@@ -312,7 +326,13 @@ def _require_same_config(module: Module, config: Mapping[str, Value]) -> None:
 
 def _attach(module: Module, callbacks: Value, trust: Iterable[str]) -> None:
     """Register copies of ``callbacks`` that are not there yet, by name."""
+    if isinstance(callbacks, str | Path):
+        callbacks = Config.read(callbacks)
     for name, callback in callbacks.items():
         if name not in module.callbacks:
-            config = callback if isinstance(callback, dict) else tree.config_of(callback)
-            module.callbacks.register(build(config, trust=trust), name=name)
+            is_config = isinstance(callback, Mapping)
+            config = callback if is_config else tree.config_of(callback)
+            # What is here in person is trusted; a config is a text of somebody's.
+            known = [] if is_config else [type(callback)]
+            built = build(config, trust=trust, known=known)
+            module.callbacks.register(built, name=name)

@@ -1,4 +1,4 @@
-"""References inside a config: ``{ref: path}`` must point somewhere, and not in circles."""
+"""References in a config: ``{ref: path}`` points somewhere, and not in circles."""
 
 from __future__ import annotations
 
@@ -7,59 +7,68 @@ from collections.abc import Container, Iterator, Mapping
 from ptutils.errors import ConfigError, PtutilsError, nearest
 from ptutils.meta.values import Value
 
-__all__ = ["reference_faults"]
+__all__ = ["is_reference", "places", "reference_faults"]
 
 
-def reference_faults(
-    config: Mapping[str, Value], provided: Container[str]
-) -> list[PtutilsError]:
-    """Return a fault for each reference to nowhere and for each cycle."""
-    target_by_path = dict(_references(dict(config), ""))
-    known = {path for path, _ in _places(dict(config), "")}
-    faults: list[PtutilsError] = []
-    for path, target in target_by_path.items():
-        if target in provided:
-            continue
-        if not isinstance(target, str) or target not in known:
-            faults.append(_nowhere(path, target, known))
-        elif _comes_back(path, target_by_path, set()):
-            faults.append(_cycle(path, target))
-    return faults
+def is_reference(value: Value) -> bool:
+    """Tell whether ``value`` stands for the object built at another path."""
+    return isinstance(value, Mapping) and set(value) == {"ref"}
 
 
-def _places(value: Value, path: str) -> Iterator[tuple[str, Value]]:
+def places(
+    value: Value, path: str = "", provided: Container[str] = ()
+) -> Iterator[tuple[str, Value]]:
+    """Yield everything in a config with its path, nothing below what is provided."""
     yield path, value
     items: Iterator[tuple[object, Value]] = iter(())
+    if path in provided:
+        return
     if isinstance(value, Mapping):
         items = iter(value.items())
     elif isinstance(value, list | tuple):
         items = iter(enumerate(value))
     for name, item in items:
-        yield from _places(item, f"{path}.{name}" if path else str(name))
+        yield from places(item, f"{path}.{name}" if path else str(name), provided)
 
 
-def _references(config: Value, path: str) -> Iterator[tuple[str, Value]]:
-    for place, value in _places(config, path):
-        if isinstance(value, Mapping) and set(value) == {"ref"}:
-            yield place, value["ref"]
+def reference_faults(
+    config: Mapping[str, Value], provided: Container[str]
+) -> list[PtutilsError]:
+    """Return a fault for each reference to nowhere and for each in a circle."""
+    known = dict(places(config, "", provided))
+    target_by_path = {
+        path: value["ref"]
+        for path, value in known.items()
+        if is_reference(value) and path not in provided
+    }
+    faults: list[PtutilsError] = []
+    needs: dict[str, list[str]] = {}
+    for path, target in target_by_path.items():
+        if not isinstance(target, str) or target not in known:
+            faults.append(_nowhere(path, target, known))
+        else:
+            needs[path] = [p for p in target_by_path if _is_within(p, target)]
+    circular = [path for path in needs if path in _reached(path, needs)]
+    return [*faults, *(_cycle(path, target_by_path[path]) for path in circular)]
 
 
-def _comes_back(
-    path: str, target_by_path: Mapping[str, Value], seen: set[str]
-) -> bool:
-    """Tell whether building what ``path`` refers to needs ``path`` itself again."""
-    if path in seen:
-        return True
-    target = target_by_path[path]
-    inside = [
-        other
-        for other in target_by_path
-        if other == target or other.startswith(f"{target}.")
-    ]
-    return any(_comes_back(other, target_by_path, seen | {path}) for other in inside)
+def _is_within(path: str, other: str) -> bool:
+    return not other or path == other or path.startswith(f"{other}.")
 
 
-def _nowhere(path: str, target: Value, known: set[str]) -> ConfigError:
+def _reached(start: str, needs: Mapping[str, list[str]]) -> set[str]:
+    """Return the references that must be built before ``start`` is."""
+    reached: set[str] = set()
+    ahead = list(needs[start])
+    while ahead:
+        path = ahead.pop()
+        if path not in reached:
+            reached.add(path)
+            ahead += needs.get(path, [])
+    return reached
+
+
+def _nowhere(path: str, target: Value, known: Mapping[str, Value]) -> ConfigError:
     guess = nearest(str(target), known)
     return ConfigError(
         "bad reference",
@@ -70,7 +79,7 @@ def _nowhere(path: str, target: Value, known: set[str]) -> ConfigError:
     )
 
 
-def _cycle(path: str, target: Value) -> ConfigError:
+def _cycle(path: str, target: str) -> ConfigError:
     return ConfigError(
         "circular reference",
         path=path,

@@ -8,21 +8,33 @@ addressed by attribute name, index or key, joined by dots.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from ptutils.core.late import Late
+from ptutils.core.signature import by_name, signature_of
 from ptutils.core.trust import name_for
-from ptutils.errors import EncodeError
+from ptutils.errors import ConfigError, EncodeError
 from ptutils.meta.codec import encode
 from ptutils.meta.config import Config
 from ptutils.meta.metamodule import MetaModule
 from ptutils.meta.registry import Registered, recall
 from ptutils.meta.values import Value
 
-__all__ = ["children", "config_of", "draw", "holds_child", "is_child", "state_of", "walk"]
+__all__ = [
+    "children",
+    "config_of",
+    "draw",
+    "holds_child",
+    "is_child",
+    "is_module",
+    "is_net",
+    "parts",
+    "state_of",
+    "walk",
+]
 
 _PRIVATE = "_ptutils"
-_PLAIN = (type(None), bool, int, float, str, bytes)
+_PLAIN: Final = frozenset({type(None), bool, int, float, str, bytes})
 
 
 def is_child(value: object) -> bool:
@@ -31,9 +43,22 @@ def is_child(value: object) -> bool:
     A Config is not: it says what to build and never changes after the build.
     """
     kind = type(value)
-    if isinstance(value, Config):
+    if kind in _PLAIN or kind is Config:
         return False
     return hasattr(kind, "state_dict") and hasattr(kind, "load_state_dict")
+
+
+def is_module(value: object) -> bool:
+    """Tell whether ``value`` is a Module of ours, without importing Module."""
+    return hasattr(type(value), "_ptutils_is_module")
+
+
+def is_net(value: object) -> bool:
+    """Tell whether ``value`` has a state of named tensors, as torch.nn.Module has.
+
+    A metric of torchmetrics is one in name only: it judges its state for itself.
+    """
+    return hasattr(value, "named_parameters") and not hasattr(value, "compute")
 
 
 def holds_child(value: object) -> bool:
@@ -53,6 +78,16 @@ def children(module: object) -> Iterator[tuple[str, Any]]:
                 yield f"{name}.{inner}", child
 
 
+def parts(module: Any) -> list[tuple[str, Any]]:
+    """Return what a Module's state has beside its own: its callbacks, its children."""
+    reactions = module._ptutils.callbacks
+    named = [] if reactions is None else list(reactions.items())
+    return [
+        *((f"callbacks.{name}", item) for name, item in named if is_child(item)),
+        *children(module),
+    ]
+
+
 def walk(root: object, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield every object of a tree once, depth first, with its dotted path."""
     seen: set[int] = set()
@@ -62,7 +97,7 @@ def walk(root: object, path: str = "") -> Iterator[tuple[str, Any]]:
             return
         seen.add(id(value))
         yield here, value
-        if _is_module(value):
+        if is_module(value):
             for name, child in children(value):
                 yield from visit(child, f"{here}.{name}" if here else name)
 
@@ -73,6 +108,10 @@ def state_of(module: Any, memo: dict[int, Value] | None = None) -> dict[str, Val
     """Collect the nested state of a Module: its own, its callbacks', its children's.
 
     Empty parts are left out. A child under two paths gives the same object twice.
+
+    Raises:
+        EncodeError: If two children would share a path, such as those under the keys
+            ``1`` and ``"1"`` of one dict.
     """
     memo = {} if memo is None else memo
     node: dict[str, Value] = {}
@@ -80,13 +119,12 @@ def state_of(module: Any, memo: dict[int, Value] | None = None) -> dict[str, Val
     module._before_save()
     if module.state:
         node["state"] = dict(module.state)
-    reactions = module._ptutils.callbacks
-    named = [] if reactions is None else list(reactions.items())
-    parts = [(f"callbacks.{name}", callback) for name, callback in named]
-    for path, child in [*parts, *children(module)]:
+    taken: set[str] = set()
+    for path, child in parts(module):
+        _require_free(path, taken)
         if id(child) not in memo:
             memo[id(child)] = (
-                state_of(child, memo) if _is_module(child) else child.state_dict()
+                state_of(child, memo) if is_module(child) else child.state_dict()
             )
         if memo[id(child)]:
             _insert(node, path, memo[id(child)])
@@ -99,7 +137,7 @@ def config_of(module: Any) -> dict[str, Value]:
     An object used in two places is written once; the other place is ``{ref: path}``.
     What no config can build is recorded as opaque, by class.
     """
-    return _describe(module, "", {})  # type: ignore[no-any-return]
+    return _Description().of(module, "")  # type: ignore[no-any-return]
 
 
 def draw(module: Any) -> str:
@@ -109,25 +147,39 @@ def draw(module: Any) -> str:
     return "\n".join(lines)
 
 
-def _is_module(value: object) -> bool:
-    return hasattr(type(value), "_ptutils_is_module")
-
-
-def _inside(value: object) -> Iterator[tuple[str, Any]]:
+def _inside(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any]]:
     # Only the plain containers are looked into: a subclass is somebody's own thing.
     items: Iterable[tuple[Any, Any]]
     if type(value) in (list, tuple):
-        items = enumerate(value)  # type: ignore[arg-type]
+        items = enumerate(value)
     elif type(value) is dict:
         items = value.items()
     else:
-        return
+        items = ()
+    if any(value is outer for outer in above):
+        items = ()
     for key, item in items:
         if is_child(item):
             yield str(key), item
-        else:
-            for inner, child in _inside(item):
+        elif type(item) not in _PLAIN:
+            for inner, child in _inside(item, (*above, value)):
                 yield f"{key}.{inner}", child
+
+
+def _require_free(path: str, taken: set[str]) -> None:
+    """Note a child's path; refuse one that equals or runs through another child's."""
+    parts = path.split(".")
+    outer = {".".join(parts[:end]) for end in range(1, len(parts) + 1)}
+    through = any(other.startswith(f"{path}.") for other in taken)
+    if through or outer & taken:
+        raise EncodeError(
+            "cannot save two children under one path",
+            path=path,
+            expected="a path of its own for each child",
+            got="keys that are written alike",
+            fix="give the children other keys in their dict",
+        )
+    taken.add(path)
 
 
 def _insert(node: dict[str, Value], path: str, value: Value) -> None:
@@ -137,63 +189,101 @@ def _insert(node: dict[str, Value], path: str, value: Value) -> None:
     node[last] = value
 
 
-def _describe(value: Any, path: str, memo: dict[int, str]) -> Value:
-    if type(value) in _PLAIN:
-        return value
-    if type(value) in (list, tuple):
-        items = [_describe(v, _join(path, i), memo) for i, v in enumerate(value)]
-        return items if type(value) is list else tuple(items)
-    if type(value) is dict:
-        return {k: _describe(v, _join(path, k), memo) for k, v in value.items()}
-    if isinstance(value, MetaModule) and isinstance(value, Mapping):
-        return {k: _describe(v, _join(path, k), memo) for k, v in value.items()}
-    target, arguments = _origin(value)
-    if target is None:
-        return _leaf(value)
-    if id(value) in memo:
-        return {"ref": memo[id(value)]}
-    memo[id(value)] = path
-    config: dict[str, Value] = {"class": name_for(target)}
-    for name, argument in arguments.items():
-        config[name] = _describe(argument, _join(path, name), memo)
-    return config
+class _Description:
+    """One walk over a tree's arguments, writing each object down once."""
+
+    def __init__(self) -> None:
+        self.path_by_id: dict[int, str] = {}
+        self.above: list[Any] = []
+
+    def of(self, value: Any, path: str) -> Value:
+        """Describe what stands at ``path``."""
+        if type(value) in _PLAIN:
+            return value
+        if _is_container(value):
+            return self._container(value, path)
+        if id(value) in self.path_by_id:
+            return {"ref": self.path_by_id[id(value)]}
+        target, arguments = _origin(value)
+        if target is None and _is_storable(value):
+            return value
+        self.path_by_id[id(value)] = path
+        if target is None:
+            return {"class": _class_of(value), "opaque": True}
+        settings = {
+            name: self.of(argument, _join(path, name))
+            for name, argument in arguments.items()
+        }
+        return {"class": name_for(target), **settings}
+
+    def _container(self, value: Any, path: str) -> Value:
+        if any(value is outer for outer in self.above):
+            raise ConfigError(
+                "cannot write down a container that contains itself",
+                path=path,
+                expected="arguments that end somewhere",
+                got=type(value).__name__,
+                fix="pass the parts, and join them in the constructor",
+            )
+        self.above.append(value)
+        described: Value
+        if isinstance(value, Mapping):
+            described = {k: self.of(v, _join(path, k)) for k, v in value.items()}
+        else:
+            described = type(value)(
+                self.of(item, _join(path, index)) for index, item in enumerate(value)
+            )
+        self.above.pop()
+        return described
+
+
+def _is_container(value: Any) -> bool:
+    if isinstance(value, MetaModule):
+        return isinstance(value, Mapping)
+    return type(value) in (list, tuple, dict)
 
 
 def _origin(value: Any) -> tuple[Registered | None, dict[str, Value]]:
     """Find what built an object and with which arguments, children as they are now."""
     if isinstance(value, Late):
         return value.target, value.arguments
-    if not _is_module(value):
-        memory = recall(value)
-        return (None, {}) if memory is None else memory
-    internals = value._ptutils
-    given = dict(internals.arguments)
-    if internals.callbacks is not None and _takes(type(value), "callbacks"):
+    if not is_module(value):
+        return recall(value) or (None, {})
+    internals, kind, current = value._ptutils, type(value), vars(value)
+    given = {
+        name: _now(argument, current.get(name))
+        for name, argument in internals.arguments.items()
+        if name in current or name not in internals.replaced
+    }
+    takes = by_name(signature_of(kind))
+    for name in internals.replaced:
+        if name in current and name in takes:
+            given[name] = current[name]
+    if internals.callbacks is not None and "callbacks" in takes:
         given["callbacks"] = list(internals.callbacks.values())
         if not given["callbacks"] and not internals.arguments.get("callbacks"):
             del given["callbacks"]
-    current = vars(value)
-    for name in internals.replaced:
-        if name not in given and _takes(type(value), name):
-            given[name] = current.get(name)
-    return type(value), {
-        name: current[name] if holds_child(current.get(name)) else argument
-        for name, argument in given.items()
-    }
+    return kind, given
 
 
-def _takes(kind: type[Any], name: str) -> bool:
-    return kind._ptutils_takes(name)  # type: ignore[no-any-return]
+def _now(argument: Value, current: Value) -> Value:
+    """Return the attribute in place of the argument where children are concerned."""
+    is_emptied = type(current) in (list, dict) and holds_child(argument)
+    return current if is_emptied or holds_child(current) else argument
 
 
-def _leaf(value: Any) -> Value:
+def _is_storable(value: Any) -> bool:
     try:
         encode(value)
     except EncodeError:
-        kind = value if isinstance(value, type) or callable(value) else type(value)
-        name = getattr(kind, "__qualname__", type(value).__qualname__)
-        return {"class": f"{kind.__module__}.{name}", "opaque": True}
-    return value
+        return False
+    return True
+
+
+def _class_of(value: Any) -> str:
+    # A function says its own name; of all else, the class's is what a person knows.
+    kind = value if hasattr(value, "__qualname__") else type(value)
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _join(path: str, name: object) -> str:
@@ -202,19 +292,19 @@ def _join(path: str, name: object) -> str:
 
 def _title(value: Any) -> str:
     name = type(value).__qualname__
-    if not _is_module(value):
+    if not is_module(value):
         text = repr(value)
         return text if "\n" not in text and len(text) <= 60 else name
     settings = ", ".join(
         f"{key}={argument!r}"
         for key, argument in value._ptutils.arguments.items()
-        if isinstance(argument, _PLAIN)
+        if type(argument) in _PLAIN
     )
     return f"{name}({settings})"
 
 
 def _draw_below(value: Any, indent: str, lines: list[str], seen: set[int]) -> None:
-    named = list(children(value)) if _is_module(value) else []
+    named = list(children(value)) if is_module(value) else []
     for position, (name, child) in enumerate(named):
         last = position == len(named) - 1
         known = id(child) in seen

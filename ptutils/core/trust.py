@@ -2,17 +2,18 @@
 
 Names come from configs and stored documents, which somebody else may have written. A
 name resolves to a registered class, to a public Module of ptutils, to a module,
-optimizer, scheduler or metric of torch and torchmetrics, or to a class of a package that
-the *caller* trusts. Nothing is imported before the name has been judged, attributes are
-never walked, and what a name resolves to must be a class that was defined there.
+optimizer, scheduler or metric of torch and torchmetrics, or to a class of a package
+that the *caller* trusts. Nothing is imported before the name has been judged,
+attributes are never walked, and what a name resolves to must be a class that was
+defined there, under that very name.
 """
 
 from __future__ import annotations
 
 import importlib
-import inspect
 import os
 import sys
+import types
 from collections.abc import Iterable
 from typing import Any
 
@@ -71,16 +72,19 @@ def resolve(name: str, *, trust: Iterable[str] = (), path: str = "") -> Register
     package, dot, attribute = name.rpartition(".")
     if not dot:
         raise _unknown(name, path)
-    for root, bases in _BASES_BY_PACKAGE.items():
-        if _is_within(package, root):
-            target = _defined_in(package, attribute, root, path)
-            if not set(bases) & set(_base_names(target)):
-                raise _refused(name, path, f"not a {' or '.join(bases)}")
-            return target
-    for root in trusted(trust):
-        if _is_within(package, root):
-            return _defined_in(package, attribute, root, path)
-    raise _refused(name, path, "not registered, and its package is not trusted")
+    if not all(_is_ordinary(part) for part in name.split(".")):
+        raise _refused(name, path, "not the dotted path of a class")
+    bases: tuple[str, ...] = ()
+    root = _root_of(package, trusted(trust))
+    if root is None:
+        root = _root_of(package, _BASES_BY_PACKAGE)
+        bases = _BASES_BY_PACKAGE.get(root or "", ())
+    if root is None:
+        raise _refused(name, path, "not registered, and its package is not trusted")
+    target = _defined_in(package, attribute, root, path)
+    if bases and not set(bases) & set(_base_names(target)):
+        raise _refused(name, path, f"not a {' or '.join(bases)}")
+    return target
 
 
 def name_for(target: Registered) -> str:
@@ -90,13 +94,12 @@ def name_for(target: Registered) -> str:
         return name
     module, own = target.__module__, target.__qualname__
     if CATALOGUE.get(own) == module:
-        return own
-    parts = module.split(".")
-    for length in range(1, len(parts)):
-        package = ".".join(parts[:length])
-        if any(_is_within(package, root) for root in _BASES_BY_PACKAGE):
+        return own if own not in registered() else f"ptutils.{own}"
+    for end, dot in enumerate(module):
+        package = module[:end]
+        if dot == "." and _root_of(package, _BASES_BY_PACKAGE) is not None:
             holder = sys.modules.get(package)
-            if getattr(holder, own, None) is target:
+            if getattr(holder, "__dict__", {}).get(own) is target:
                 return f"{package}.{own}"
     return f"{module}.{own}"
 
@@ -105,7 +108,15 @@ def spelled(name: str) -> str:
     """Return the registered or public name that differs from ``name`` in case only."""
     names = [*registered(), *_module_names()]
     same = [known for known in names if known.lower() == name.lower()]
-    return same[0] if same else name
+    return name if name in same or not same else same[0]
+
+
+def _is_ordinary(part: str) -> bool:
+    return part.isidentifier() and not (part.startswith("__") and part.endswith("__"))
+
+
+def _root_of(package: str, roots: Iterable[str]) -> str | None:
+    return next((root for root in roots if _is_within(package, root)), None)
 
 
 def _is_within(package: str, root: str) -> bool:
@@ -120,43 +131,66 @@ def _base_names(target: Registered) -> list[str]:
 def _buildable(name: str, target: Any, path: str) -> Registered:
     if isinstance(target, type) and hasattr(target, "_ptutils_is_module"):
         return target
+    guess = nearest(name, _module_names()) or "Session"
     raise ConfigError(
         f"cannot build {name!r}",
         path=path,
         expected="the name of a Module",
-        got=f"{name} is not one",
-        fix=f"choose a Module of ptutils, such as {nearest(name, _module_names())!r}",
+        got=_kind_of(target),
+        fix=f"choose a Module of ptutils, such as {guess!r}",
     )
 
 
 def _defined_in(package: str, attribute: str, root: str, path: str) -> Registered:
+    """Import the package, and take the class of that name that ``root`` defines."""
     name = f"{package}.{attribute}"
-    try:
-        holder = importlib.import_module(package)
-    except ModuleNotFoundError as error:
-        if error.name is None or not _is_within(package, error.name):
-            raise
-        raise ConfigError(
-            f"cannot find {name!r}",
-            path=path,
-            expected="an importable module and a class in it",
-            got=f"no module named {error.name!r}",
-            fix=f"correct the name, or install the package that has {package!r}",
-        ) from error
-    target = vars(holder).get(attribute)
-    if not isinstance(target, type) or inspect.isabstract(target):
-        names = [key for key, value in vars(holder).items() if isinstance(value, type)]
+    found = vars(_imported(package, path))
+    target = found.get(attribute)
+    if not isinstance(target, type):
+        names = [key for key, value in found.items() if isinstance(value, type)]
         guess = nearest(attribute, names)
         raise ConfigError(
             f"cannot build {name!r}",
             path=path,
             expected=f"a class that {package} defines",
-            got="nothing of that name" if target is None else "not such a class",
-            fix=f"did you mean {package}.{guess}?" if guess else "correct the name",
+            got="nothing of that name" if target is None else _kind_of(target),
+            fix=f"did you mean '{package}.{guess}'?" if guess else "correct the name",
         )
+    own = f"{target.__module__}.{target.__qualname__}"
     if not _is_within(target.__module__, root):
-        raise _refused(name, path, f"only imported there; {target.__module__} has it")
+        raise _refused(name, path, f"only imported there, it is {own}")
+    if target.__qualname__ != attribute:
+        raise _refused(name, path, f"another name of {own}")
     return target
+
+
+def _imported(package: str, path: str) -> types.ModuleType:
+    try:
+        return importlib.import_module(package)
+    except Exception as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing is not None and _is_within(package, missing):
+            raise ConfigError(
+                f"cannot find the module {package!r}",
+                path=path,
+                expected="a module that can be imported, and a class in it",
+                got=f"no module named {missing!r}",
+                fix="correct the name, or install what holds it",
+            ) from error
+        raise ConfigError(
+            f"cannot import {package!r}",
+            path=path,
+            expected="a module whose import succeeds",
+            got=f"{type(error).__name__}: {error}",
+            fix="mend that module; the error above shows where it failed",
+        ) from error
+
+
+def _kind_of(value: object) -> str:
+    kinds = {types.ModuleType: "a module", types.FunctionType: "a function"}
+    if isinstance(value, type):
+        return f"the class {value.__qualname__}, which is no Module"
+    return kinds.get(type(value), f"an object of {type(value).__qualname__}")
 
 
 def _unknown(name: str, path: str) -> ConfigError:

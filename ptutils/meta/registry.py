@@ -7,18 +7,30 @@ imported and is never filled from data.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import enum
 import functools
 import inspect
+import types
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, overload
 
 from ptutils.errors import ConfigError
 from ptutils.meta.values import Value
 
-__all__ = ["Registered", "bind", "name_of", "recall", "register", "registered", "remember"]
+__all__ = [
+    "Registered",
+    "bind",
+    "bind_partial",
+    "name_of",
+    "recall",
+    "register",
+    "registered",
+    "remember",
+    "remember_copies",
+]
 
 Registered = type[Any] | Callable[..., Any]
 _T = TypeVar("_T", bound=Registered)
@@ -26,6 +38,7 @@ _T = TypeVar("_T", bound=Registered)
 _BY_NAME: dict[str, Registered] = {}
 _NAME_BY_IDENTITY: dict[int, str] = {}
 _MEMORY: dict[int, tuple[weakref.ref[Any], Registered, dict[str, Value]]] = {}
+_CONFIG_KEYS = ("args", "class")
 
 
 @overload
@@ -49,7 +62,8 @@ def register(
         ``target`` itself.
 
     Raises:
-        ConfigError: If another class already answers to the name.
+        ConfigError: If another class already answers to the name, or ``target`` is
+            neither a class nor a function.
 
     Example:
         >>> @register
@@ -60,7 +74,14 @@ def register(
         (<class 'ptutils.meta.registry.Doubler'>, {'width': 3})
     """
     if target is None:
-        return functools.partial(register, name=name)  # type: ignore[call-overload,no-any-return]
+        return functools.partial(register, name=name)
+    if not isinstance(target, type | types.FunctionType | types.BuiltinFunctionType):
+        raise ConfigError(
+            f"cannot register {target!r}",
+            expected="a class or a function",
+            got=type(target).__qualname__,
+            fix="write a function with 'def', or a class, and register that",
+        )
     known = name or target.__name__
     previous = _BY_NAME.get(known)
     # A notebook cell that is run again defines the same class anew: let it replace.
@@ -71,9 +92,10 @@ def register(
             got=f"{known!r} is {_address(previous)}",
             fix=f"choose another with register(name=...), say {_address(target)!r}",
         )
+    is_new = name_of(target) is None
     _BY_NAME[known] = target
     _NAME_BY_IDENTITY[id(target)] = known
-    if isinstance(target, type) and not _is_stored_by_value(target):
+    if is_new and isinstance(target, type) and not _is_stored_by_value(target):
         _give_memory(target)
     return target
 
@@ -114,25 +136,84 @@ def recall(instance: object) -> tuple[Registered, dict[str, Value]] | None:
     return memory[1], memory[2]
 
 
+def remember_copies(copies: Mapping[int, Any]) -> None:
+    """Give the deep copies of objects that remember a memory of their own.
+
+    Args:
+        copies: The memo of :func:`copy.deepcopy`: the copy by the original's identity.
+    """
+    for key, instance in list(copies.items()):
+        memory = _MEMORY.get(key)
+        if memory is not None:
+            remember(instance, memory[1], copy.deepcopy(memory[2], dict(copies)))
+
+
 def bind(
     signature: inspect.Signature, args: tuple[Value, ...], kwargs: Mapping[str, Value]
 ) -> dict[str, Value]:
     """Bind a call's arguments to names: ``*args`` under ``"args"``, ``**kw`` spread.
 
+    Plain containers are copied, so that a later change of them changes no config.
+
     Raises:
         TypeError: If the call does not fit the signature, as the call itself would.
+        ConfigError: If ``**kw`` holds a name that means something else in a config.
     """
-    bound = signature.bind(*args, **kwargs).arguments
+    return _named(signature.bind(*args, **kwargs))
+
+
+def bind_partial(
+    signature: inspect.Signature,
+    args: Iterable[Value],
+    kwargs: Mapping[str, Value],
+) -> dict[str, Value]:
+    """Bind like :func:`bind`, but let arguments be missing."""
+    return _named(signature.bind_partial(*args, **kwargs))
+
+
+def _named(bound: inspect.BoundArguments) -> dict[str, Value]:
     result: dict[str, Value] = {}
-    for name, value in bound.items():
-        kind = signature.parameters[name].kind
+    memo: dict[int, Value] = {}
+    for name, value in bound.arguments.items():
+        kind = bound.signature.parameters[name].kind
         if kind is inspect.Parameter.VAR_POSITIONAL:
-            result["args"] = list(value)
+            result["args"] = _owned(list(value), memo)
         elif kind is inspect.Parameter.VAR_KEYWORD:
-            result.update(value)
+            _require_free(value)
+            result.update(_owned(value, memo))
         else:
-            result[name] = value
+            result[name] = _owned(value, memo)
     return result
+
+
+def _require_free(names: Mapping[str, Value]) -> None:
+    for name in _CONFIG_KEYS:
+        if name in names:
+            raise ConfigError(
+                f"cannot write down the argument {name!r}",
+                expected="a name that means nothing else in a config",
+                got=f"**{{{name!r}: ...}}",
+                fix="name the argument otherwise",
+            )
+
+
+def _owned(value: Value, memo: dict[int, Value]) -> Value:
+    """Copy plain containers, however they hold each other; share all else."""
+    if id(value) in memo:
+        return memo[id(value)]
+    if type(value) is tuple:
+        return tuple(_owned(item, memo) for item in value)
+    if type(value) is list:
+        items: list[Value] = []
+        memo[id(value)] = items
+        items.extend(_owned(item, memo) for item in value)
+        return items
+    if type(value) is dict:
+        entries: dict[Value, Value] = {}
+        memo[id(value)] = entries
+        entries.update((key, _owned(item, memo)) for key, item in value.items())
+        return entries
+    return value
 
 
 def _address(target: Registered) -> str:
@@ -148,18 +229,21 @@ def _give_memory(target: type[Any]) -> None:
     if hasattr(target, "_ptutils_is_module"):
         return  # A ptutils Module captures its config by itself.
     original = target.__init__
-    signature = inspect.signature(original)
+    # Without an __init__ of its own it is __new__ that takes the arguments; object's
+    # refuses them once another stands in its place.
+    is_empty = original is object.__init__
+    maker = inspect.signature(target.__new__ if is_empty else original)
+    signature = maker.replace(parameters=list(maker.parameters.values())[1:])
 
     @functools.wraps(original)
     def __init__(self: object, *args: Value, **kwargs: Value) -> None:  # noqa: N807
         # Bind before the body runs, which may change its arguments; note afterwards,
         # because torch.nn.Module refuses attributes before its own __init__.
-        arguments: dict[str, Value] | None = None
-        if type(self) is target:
-            arguments = bind(signature, (self, *args), kwargs)
-            arguments.pop(next(iter(signature.parameters)), None)
-        original(self, *args, **kwargs)
-        if arguments is not None:
+        is_own = type(self) is target
+        arguments = bind(signature, args, kwargs) if is_own else {}
+        if not is_empty:
+            original(self, *args, **kwargs)
+        if is_own:
             remember(self, target, arguments)
 
-    target.__init__ = __init__  # type: ignore[misc]
+    target.__init__ = __init__
