@@ -1,4 +1,4 @@
-"""PyTorch: the one file where the training loop touches tensors, devices and streams."""
+"""PyTorch: the one file where training touches tensors, devices and streams."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ptutils.core.model import Model
-from ptutils.errors import ConfigError
+from ptutils.errors import CallbackError, ConfigError, DataError, nearest
 from ptutils.meta.values import Value
 
 __all__ = ["TorchBackend"]
@@ -22,14 +22,14 @@ class TorchBackend:
     def seed(self, seed: int) -> None:
         """Seed the global streams of Python, numpy (its low 32 bits) and torch."""
         random.seed(seed)
-        np.random.seed(seed % 2**32)  # noqa: NPY002 - the stream that users draw from
+        np.random.seed(seed % 2**32)
         torch.manual_seed(seed)
 
     def random_state(self) -> dict[str, Value]:
         """Return the states of Python's, numpy's and torch's global streams."""
         state = {
             "python": random.getstate(),
-            "numpy": np.random.get_state(legacy=False),  # noqa: NPY002
+            "numpy": np.random.get_state(legacy=False),
             "torch": torch.get_rng_state(),
         }
         if torch.cuda.is_available():
@@ -39,7 +39,7 @@ class TorchBackend:
     def set_random_state(self, state: Mapping[str, Value]) -> None:
         """Set the global streams; CUDA's only where there are as many devices."""
         random.setstate(state["python"])
-        np.random.set_state(dict(state["numpy"]))  # noqa: NPY002
+        np.random.set_state(dict(state["numpy"]))
         torch.set_rng_state(state["torch"])
         streams = state.get("cuda", [])
         if streams and len(streams) == torch.cuda.device_count():
@@ -66,13 +66,15 @@ class TorchBackend:
         return device
 
     def place(self, module: Any, device: Any) -> Any:
-        """Move a module to ``device``, in place; return it."""
-        return module.to(device)
+        """Move a module to ``device``, in place; return it. A function stays."""
+        return module.to(device) if hasattr(module, "to") else module
 
     def to_device(self, batch: Value, device: Any) -> Value:
         """Return a batch on ``device``, without waiting where memory is pinned."""
         if isinstance(batch, torch.Tensor):
             return batch.to(device, non_blocking=True)
+        if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+            return type(batch)(*(self.to_device(item, device) for item in batch))
         if isinstance(batch, tuple | list):
             return type(batch)(self.to_device(item, device) for item in batch)
         if isinstance(batch, dict):
@@ -86,7 +88,10 @@ class TorchBackend:
     def gradient(self, model: Model, batch: Value) -> tuple[Value, Value]:
         """Go forward and backward; return the outputs and the detached loss."""
         model.optimizer.zero_grad()
-        inputs, targets = batch
+        try:
+            inputs, targets = batch
+        except (TypeError, ValueError) as error:
+            raise _not_a_pair(batch) from error
         outputs = model.forward(inputs)
         loss: torch.Tensor = model.criterion(outputs, targets)
         loss.backward()
@@ -99,13 +104,34 @@ class TorchBackend:
     @torch.no_grad()
     def evaluate(self, model: Model, batch: Value) -> tuple[Value, Value, int]:
         """Go forward without gradients; return outputs, loss and number of samples."""
-        inputs, targets = batch
+        try:
+            inputs, targets = batch
+        except (TypeError, ValueError) as error:
+            raise _not_a_pair(batch) from error
         outputs = model.forward(inputs)
         return outputs, model.criterion(outputs, targets), len(targets)
 
     def gradients(self, model: Model) -> Mapping[str, Value]:
         """Return a live view of the gradients by parameter name."""
         return _Gradients(model)
+
+    def set_gradients(self, model: Model, gradients: Mapping[str, Value]) -> None:
+        """Put other gradients in place of those that a live view shows.
+
+        Raises:
+            CallbackError: If a name is no parameter's, or a shape another one.
+        """
+        parameters = dict(model.net.named_parameters())
+        for name, gradient in gradients.items():
+            if name not in parameters or parameters[name].shape != gradient.shape:
+                guess = nearest(name, parameters)
+                raise CallbackError(
+                    f"cannot set the gradient of {name!r}",
+                    expected="the names and shapes of the net's parameters",
+                    got=f"shape {tuple(gradient.shape)}",
+                    fix=f"did you mean {guess!r}?" if guess not in ("", name) else "",
+                )
+            parameters[name].grad = gradient
 
     def is_finite(self, value: Value) -> bool:
         """Tell whether every element of a number or tensor is finite."""
@@ -119,7 +145,10 @@ class _Gradients(Mapping[str, Value]):
         self._model = model
 
     def __getitem__(self, name: str) -> Value:
-        return dict(self._model.net.named_parameters())[name].grad
+        gradient = dict(self._model.net.named_parameters())[name].grad
+        if gradient is None:
+            raise KeyError(name)
+        return gradient
 
     def __iter__(self) -> Iterator[str]:
         return (
@@ -130,6 +159,22 @@ class _Gradients(Mapping[str, Value]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+def _not_a_pair(batch: Value) -> DataError:
+    return DataError(
+        "cannot go forward with this batch",
+        expected="a pair: inputs, targets",
+        got=_kind(batch),
+        fix="let the dataset give pairs, or replace the stages Gradient and Loss",
+    )
+
+
+def _kind(batch: Value) -> str:
+    if isinstance(batch, dict):
+        return f"a dict of {', '.join(map(str, batch))}"
+    name = type(batch).__name__
+    return f"{name} of {len(batch)}" if isinstance(batch, tuple | list) else name
 
 
 def _fastest() -> str:

@@ -33,7 +33,7 @@ class Backend(Protocol):
         """Return the device called ``name``; ``auto`` is the fastest there is."""
 
     def place(self, module: Any, device: Any) -> Any:
-        """Move a net or a loss to ``device``, in place."""
+        """Move a net, a loss or a metric to ``device``, in place; return it."""
 
     def to_device(self, batch: Value, device: Any) -> Value:
         """Return a batch (tensor, tuple, list or dict of them) on ``device``."""
@@ -53,6 +53,9 @@ class Backend(Protocol):
     def gradients(self, model: Model) -> Mapping[str, Value]:
         """Return a live view of the gradients by parameter name."""
 
+    def set_gradients(self, model: Model, gradients: Mapping[str, Value]) -> None:
+        """Put other gradients in place of those that a live view shows."""
+
     def is_finite(self, value: Value) -> bool:
         """Tell whether every element of a number or tensor is finite."""
 
@@ -66,7 +69,7 @@ def load_backend(name: str = "torch") -> Backend:
 def seed(value: int) -> None:
     """Seed Python, numpy and torch; call it before making nets by hand.
 
-    ``Session.from_meta`` does so by itself with the config's ``seed``, so that a session
+    ``Session.from_meta`` does so itself with the config's ``seed``, so that a session
     written in Python and the same written as YAML start from equal weights.
     """
     load_backend().seed(value)

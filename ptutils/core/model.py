@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -29,7 +30,8 @@ class Model(Module):
         device: ``auto``, ``cpu``, ``cuda:0``.
 
     Raises:
-        ConfigError: If the device is not there, or there is nothing to schedule.
+        ConfigError: If the device is not there, there is nothing to schedule, or the
+            optimizer or scheduler is none, or needs more than to be stepped.
     """
 
     def __init__(
@@ -46,7 +48,7 @@ class Model(Module):
         self.backend: Backend = load_backend()
         self.device = self.backend.device(device)
         self.net: Any = self.backend.place(net, self.device)
-        self.criterion: Any = criterion and self.backend.place(criterion, self.device)
+        self.criterion: Any = self.backend.place(criterion, self.device)
         self.optimizer: Any = _ready(optimizer, self._parameters())
         if scheduler is not None and optimizer is None:
             raise ConfigError(
@@ -57,7 +59,9 @@ class Model(Module):
                 fix="give the Model an optimizer, or remove its scheduler",
             )
         self.scheduler: Any = _ready(scheduler, self.optimizer)
-        self.scheduler_every = Duration.parse(scheduler_every)
+        self.scheduler_every = _period(scheduler_every)
+        _require_steps("optimizer", self.optimizer)
+        _require_steps("scheduler", self.scheduler)
         self.metrics = {
             name: self.backend.place(metric, self.device)
             for name, metric in (metrics or {}).items()
@@ -95,6 +99,13 @@ class Model(Module):
                 else f"add {missing[0]}, say {{class: torch.nn.CrossEntropyLoss}}",
             )
 
+    def scheduled_by(self, unit: str) -> int:
+        """Return every how many ``steps`` or ``epochs`` the scheduler steps, or 0."""
+        every = self.scheduler_every
+        if self.scheduler is None or every.unit != unit:
+            return 0
+        return int(every.count)
+
     def reset_metrics(self) -> None:
         """Forget what the metrics have seen."""
         for metric in self.metrics.values():
@@ -106,8 +117,15 @@ class Model(Module):
             metric.update(outputs, targets)
 
     def compute_metrics(self) -> Mapping[str, float]:
-        """Return the value of every metric over what it has seen."""
-        return {name: float(metric.compute()) for name, metric in self.metrics.items()}
+        """Return the value of every metric over what it has seen.
+
+        Raises:
+            ConfigError: If one of them is more than a number.
+        """
+        return {
+            name: _number(name, metric.compute())
+            for name, metric in self.metrics.items()
+        }
 
     def _parameters(self) -> list[Any]:
         parameters = list(self.net.parameters())
@@ -118,3 +136,62 @@ class Model(Module):
 
 def _ready(given: Any, value: Value) -> Any:
     return given(value) if isinstance(given, Late) else given
+
+
+def _period(text: str) -> Duration:
+    every = Duration.parse(text)
+    if every.unit not in ("steps", "epochs"):
+        raise ConfigError(
+            "cannot schedule by this",
+            path="scheduler_every",
+            expected="steps or epochs",
+            got=repr(text),
+            fix="write '1 step' or '1 epoch'",
+        )
+    return every
+
+
+def _require_steps(name: str, given: Any) -> None:
+    """Refuse what could not step at the first update, or at the end of an epoch."""
+    if given is None:
+        return
+    step = None if isinstance(given, type) else getattr(given, "step", None)
+    if step is None:
+        raise ConfigError(
+            f"cannot use this as the {name}",
+            path=name,
+            expected=f"a config of one, or ptutils.build(...) of an {name} class",
+            got=repr(given),
+            fix="write ptutils.build(torch.optim.AdamW, lr=0.001), without parameters",
+        )
+    # Of the class: a scheduler wraps the step of the optimizer itself.
+    _, *takes = inspect.signature(type(given).step).parameters.values()
+    needed = [
+        parameter.name
+        for parameter in takes
+        if parameter.default is parameter.empty and parameter.kind not in _SPREADS
+    ]
+    if needed:
+        raise ConfigError(
+            f"cannot step {type(given).__qualname__} at fixed times",
+            path=name,
+            expected="a step() without arguments",
+            got=f"step({', '.join(needed)})",
+            fix="step it in a callback: def after_validate(self, model, metrics)",
+        )
+
+
+_SPREADS = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def _number(name: str, value: Value) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"cannot record the metric {name!r}",
+            path=f"trainer.model.metrics.{name}",
+            expected="one number",
+            got=f"{type(value).__name__}: {value!r:.80}",
+            fix="choose an average, or one metric for each number",
+        ) from error

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ptutils.core.callback import Callback
 from ptutils.core.clock import Clock
+from ptutils.core.compiling import compile_stages
 from ptutils.core.dataprovider import Provider
 from ptutils.core.looper import Looper
 from ptutils.core.model import Model
 from ptutils.core.module import Module
 from ptutils.core.schedule import Schedule
-from ptutils.core.stage import Part, Stage, Unwind, Values, compile_stages
+from ptutils.core.stage import Part, Stage, Unwind, Values
 from ptutils.core.stages import Validate
-from ptutils.errors import ConfigError, StopTraining
+from ptutils.errors import ConfigError
 from ptutils.meta.callbacks import Callbacks
 
 __all__ = ["Trainer"]
@@ -42,8 +43,11 @@ class Trainer(Module):
     ) -> None:
         self.model = model
         self.looper = looper or Looper()
-        self.state.update(step=0, epoch=0, metrics={})
+        self.state.update(step=0, epoch=0, passed=0, metrics={}, lasting={})
         self._values = Values()
+        self._lasting: frozenset[str] = frozenset()
+        self._is_training = False
+        self._asked = ""
         for callback in callbacks or ():
             self.callbacks.register(callback)
 
@@ -83,51 +87,40 @@ class Trainer(Module):
         schedule = schedule or Schedule()
         self.model.require_trainable()
         _require_splits(provider, schedule)
+        values = self._offered(provider, schedule, session)
         clock = Clock(schedule, elapsed_s)
-        values = self._values = Values(
-            trainer=self,
-            session=session,
-            model=self.model,
-            provider=provider,
-            schedule=schedule,
-            clock=clock,
-            history=self.history,
-            status=self.status if session is None else session.status,
-            record=(self if session is None else session).history.record,
-            metrics=self.state.metrics,
-            num_batches=None,
-            step=self.state.step,
-            epoch=self.state.epoch,
-            settle=settle,
-            save=save,
-        )
-        loop = compile_stages(self.looper, [*registries, self.callbacks], values)
-        self._complete(values)
+        values.update(clock=clock, settle=settle, save=save)
+        every = [*registries, self.model.callbacks, self.callbacks]
+        once = {id(registry): registry for registry in every}.values()
+        loop = compile_stages(self.looper, "looper", once, values)
+        values.update(self.state.lasting)
+        self._add_boundaries(values)
         clock.leave_step_boundary(values["step"])
+        self._values, self._lasting, self._is_training = values, loop.lasting, True
+        if self._asked:
+            clock.interrupt(self._asked)
+            self._asked = ""
         try:
-            loop(values)
-        except StopTraining as stop:
-            return stop.reason
-        except Unwind:
-            return clock.reason
+            loop.run(values)
         finally:
+            self._is_training = False
             self._before_save()
         return clock.reason
 
     @property
     def step(self) -> int:
         """Updates done."""
-        return int(self._values.get("step", self.state.step))
+        return int((self._values or self.state)["step"])
 
     @property
     def epoch(self) -> int:
         """Full passes done."""
-        return int(self._values.get("epoch", self.state.epoch))
+        return int((self._values or self.state)["epoch"])
 
     @property
     def metrics(self) -> dict[str, float]:
         """What the last validation measured, by name."""
-        return dict(self._values.get("metrics", self.state.metrics))
+        return dict((self._values or self.state)["metrics"])
 
     @property
     def elapsed_s(self) -> float:
@@ -140,32 +133,64 @@ class Trainer(Module):
         return self._values["clock"].reason if self._values else ""
 
     def interrupt(self, reason: str) -> None:
-        """Ask a training in progress to stop after the step it is in."""
-        if self._values:
-            self._values["clock"].interrupt(reason)
+        """Ask the training in progress to stop after the step it is in.
 
-    def _complete(self, values: Values) -> None:
-        validate = _compiled_validate(self.looper)
+        Before it has begun, ask it not to take a step at all.
+        """
+        if self._is_training:
+            self._values["clock"].interrupt(reason)
+        else:
+            self._asked = reason
+
+    def _offered(
+        self, provider: Provider, schedule: Schedule, session: Module | None
+    ) -> Values:
+        """Return what every trigger offers."""
+        owner = self if session is None else session
+        return Values(
+            trainer=self,
+            session=session,
+            model=self.model,
+            provider=provider,
+            schedule=schedule,
+            history=owner.history,
+            status=owner.status,
+            record=owner.history.record,
+            metrics=self.state.metrics,
+            num_batches=len(provider.loaders["train"]),
+            step=self.state.step,
+            epoch=self.state.epoch,
+        )
+
+    def _add_boundaries(self, values: Values) -> None:
+        """Add what the loop calls between steps and between epochs."""
+        validate = _compiled_validate(self.looper) or _nothing
 
         def between_steps(values: Values) -> None:
             clock: Clock = values["clock"]
             clock.enter_step_boundary()
-            _validate_once(validate, values)
+            validate(values)
+            self.state.passed = values["step"]
             if clock.is_due("checkpoint", values):
                 values["save"]("schedule")
-            if (clock.reason or clock.is_over(values)) and not _at_end(values):
-                raise Unwind
+            _stop_inside(values)
             clock.leave_step_boundary(values["step"])
 
-        def between_epochs(values: Values) -> None:
-            clock: Clock = values["clock"]
-            if clock.schedule.after_epoch("checkpoint", values["epoch"]):
-                values["save"]("schedule")
-            if clock.reason:
-                raise Unwind
+        def enter(values: Values) -> None:
+            # A checkpoint that a callback took at the end of a step lies before what
+            # is due after that step.
+            position = values["provider"].loaders["train"].state["position"]
+            if position and self.state.passed != values["step"]:
+                between_steps(values)
+            _stop_inside(values)
 
-        values["between_steps"] = between_steps
-        values["between_epochs"] = between_epochs
+        def between_epochs(values: Values) -> None:
+            if values["schedule"].after_epoch("checkpoint", values["epoch"]):
+                values["save"]("schedule")
+
+        values.update(
+            enter=enter, between_steps=between_steps, between_epochs=between_epochs
+        )
 
     def _before_save(self) -> None:
         values = self._values
@@ -174,43 +199,34 @@ class Trainer(Module):
                 step=values["step"],
                 epoch=values["epoch"],
                 metrics=dict(values["metrics"]),
+                lasting={k: values[k] for k in self._lasting if k in values},
             )
 
     def _after_load(self) -> None:
         self._values = Values()
+        self._asked = ""
 
 
-def _validate_once(validate: Part | None, values: Values) -> None:
-    if validate is None:
-        return
-    try:
-        validate(values)
-    except StopTraining:
-        # The next validation is another one: nothing of this is left to finish.
-        for stage in _all_of(values["trainer"].looper, Validate):
-            stage.state.reached = 0
-        raise
+def _nothing(values: Values) -> None:
+    """Stand in for the validation of a loop that has none."""
 
 
-def _compiled_validate(looper: Looper) -> Part | None:
+def _compiled_validate(stage: Stage) -> Part | None:
     """Return the first Validate stage of the tree as it was compiled."""
-    for parent in _all_of(looper, Stage):
-        for stage, part in zip(parent.stages(), parent.parts, strict=True):
-            if isinstance(stage, Validate):
-                return part
+    for (_, inner), part in zip(stage.stages(), stage.parts, strict=True):
+        found = part if isinstance(inner, Validate) else _compiled_validate(inner)
+        if found is not None:
+            return found
     return None
 
 
-def _all_of(looper: Looper, kind: type[Stage]) -> Iterator[Stage]:
-    for _, stage in looper.named_modules():
-        if isinstance(stage, kind):
-            yield stage
-
-
-def _at_end(values: Values) -> bool:
-    """Tell whether the step just done was the last of its epoch."""
+def _stop_inside(values: Values) -> None:
+    """Leave the loop if training is to stop here; the end of an epoch comes first."""
+    clock: Clock = values["clock"]
     loader = values["provider"].loaders["train"]
-    return bool(loader.state["position"] >= len(loader))
+    is_at_end = loader.state["position"] >= len(loader)
+    if (clock.reason or clock.is_over(values)) and not is_at_end:
+        raise Unwind
 
 
 def _require_splits(provider: Provider, schedule: Schedule) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from typing import Any
 
 from ptutils.errors import CallbackError, nearest
-from ptutils.meta.dispatch import Handler, adapt, arrange, handlers_of
+from ptutils.meta.dispatch import (
+    Handler,
+    Reaction,
+    adapt,
+    arrange,
+    handlers_of,
+    snake,
+)
 from ptutils.meta.metamodule import MetaModule
 from ptutils.meta.values import Value
 
@@ -26,16 +32,18 @@ class Callbacks(MetaModule):
         ...         print(f"step {step}!")
         >>> callbacks = Callbacks()
         >>> shout = callbacks.register(Shout())
-        >>> callbacks.call(callbacks.AFTER_UPDATE, step=3)
+        >>> values = callbacks.call(callbacks.AFTER_UPDATE, step=3)
         step 3!
     """
 
     def __init__(self) -> None:
         self._by_name: dict[str, Any] = {}
+        self._handlers: list[Handler] = []
+        self._compiled: dict[tuple[str, ...], list[Reaction]] = {}
 
-    def __call__(self, trigger: str, **values: Value) -> None:
+    def __call__(self, trigger: str, **values: Value) -> dict[str, Value]:
         """Raise a trigger; the same as :meth:`call`."""
-        self.call(trigger, **values)
+        return self.call(trigger, **values)
 
     def register(self, callback: Value, *, name: str | None = None) -> Value:
         """Add a callback at the end.
@@ -49,56 +57,59 @@ class Callbacks(MetaModule):
             The callback.
 
         Raises:
-            CallbackError: If it reacts to nothing, or the name is taken.
+            CallbackError: If it reacts to nothing, the name is taken, or it is here
+                already.
         """
-        handlers_of(callback, "")  # Check what it declares before anything is kept.
         if name is None:
-            name = self._free(_snake(type(callback).__name__))
-        elif name in self._by_name:
+            name = self._free(snake(type(callback).__name__))
+        if name in self._by_name or callback in self:
             raise CallbackError(
                 f"cannot register {type(callback).__qualname__} as {name!r}",
-                expected="a name that is not taken",
-                got=name,
-                fix=f"unregister({name!r}) first, or call replace({name!r}, ...)",
+                expected="a callback that is not here yet, and a free name",
+                got=", ".join(self._by_name),
+                fix="unregister() the other first, or call replace(name, callback)",
             )
-        self._by_name[name] = callback
+        self._set({**self._by_name, name: callback})
         return callback
 
     def unregister(self, callback: Value) -> Value:
         """Remove a callback, given by name or itself, and return it."""
-        return self._by_name.pop(self._name(callback))
+        left = dict(self._by_name)
+        removed = left.pop(self._name(callback))
+        self._set(left)
+        return removed
 
     def replace(self, old: Value, new: Value) -> Value:
         """Put ``new`` in the place and under the name of ``old``; return ``old``."""
-        handlers_of(new, "")
         name = self._name(old)
         replaced = self._by_name[name]
-        self._by_name[name] = new
+        self._set({**self._by_name, name: new})
         return replaced
 
-    def call(self, trigger: str, **values: Value) -> None:
-        """Call every handler of ``trigger`` with those of ``values`` that it reads."""
-        handlers = self.handlers(trigger)
-        for handler in arrange(trigger, handlers, frozenset(values)):
-            adapt(handler)(values)
+    def call(self, trigger: str, **values: Value) -> dict[str, Value]:
+        """Call every handler of ``trigger`` with those of ``values`` that it reads.
+
+        Returns:
+            The values, with what the handlers wrote.
+
+        Raises:
+            CallbackError: If the handlers do not fit these values, or each other.
+        """
+        key = (trigger, *values)
+        if key not in self._compiled:
+            ordered = arrange(trigger, self.handlers(trigger), frozenset(values))
+            self._compiled[key] = [adapt(handler) for handler in ordered]
+        for react in self._compiled[key]:
+            react(values)
+        return values
 
     def handlers(self, trigger: str) -> list[Handler]:
         """Return the handlers of one trigger, in order of registration."""
-        return [
-            handler
-            for name, callback in self._by_name.items()
-            for handler in handlers_of(callback, name)
-            if handler.trigger == trigger
-        ]
+        return [handler for handler in self._handlers if handler.trigger == trigger]
 
     def triggers(self) -> list[str]:
         """Return the triggers that something here reacts to, sorted."""
-        found = {
-            handler.trigger
-            for name, callback in self._by_name.items()
-            for handler in handlers_of(callback, name)
-        }
-        return sorted(found)
+        return sorted({handler.trigger for handler in self._handlers})
 
     def items(self) -> ItemsView[str, Any]:
         """Return the callbacks with their names."""
@@ -114,7 +125,11 @@ class Callbacks(MetaModule):
 
     def state_dict(self) -> dict[str, Value]:
         """Return the state of each callback that has one, by name."""
-        states = {name: callback.state_dict() for name, callback in self.items()}
+        states = {
+            name: callback.state_dict()
+            for name, callback in self.items()
+            if hasattr(callback, "state_dict")
+        }
         return {name: state for name, state in states.items() if state}
 
     def load_state_dict(self, state: Mapping[str, Value]) -> Callbacks:
@@ -132,8 +147,8 @@ class Callbacks(MetaModule):
         return self._by_name[self._name(name)]
 
     def __contains__(self, callback: Value) -> bool:
-        return callback in self._by_name or any(
-            known is callback for known in self._by_name.values()
+        return any(
+            callback is known or callback == name for name, known in self.items()
         )
 
     def __iter__(self) -> Iterator[Any]:
@@ -143,6 +158,8 @@ class Callbacks(MetaModule):
         return len(self._by_name)
 
     def __getattr__(self, name: str) -> str:
+        if name.startswith("_"):  # Copying asks for these before there is anything.
+            raise AttributeError(name)
         if name.isupper() and name.lower() in self.triggers():
             return name.lower()
         raise AttributeError(
@@ -159,9 +176,23 @@ class Callbacks(MetaModule):
             free, number = f"{name}_{number}", number + 1
         return free
 
+    def _set(self, by_name: dict[str, Any]) -> None:
+        """Take over other callbacks, once what all of them declare is understood."""
+        self._handlers = [
+            handler
+            for name, callback in by_name.items()
+            for handler in handlers_of(callback, name)
+        ]
+        self._by_name = by_name
+        self._compiled = {}
+
     def _name(self, callback: Value) -> str:
+        """Return the name of a callback given by itself, its name or its class's."""
         for name, known in self._by_name.items():
             if known is callback or name == callback:
+                return name
+        for name, known in self._by_name.items():
+            if _is_class_name(callback, known):
                 return name
         guess = nearest(str(callback), self._by_name)
         raise CallbackError(
@@ -172,5 +203,6 @@ class Callbacks(MetaModule):
         )
 
 
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+def _is_class_name(name: Value, callback: object) -> bool:
+    kind = type(callback).__name__.lower()
+    return isinstance(name, str) and name.lower() == kind

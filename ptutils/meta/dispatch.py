@@ -11,22 +11,46 @@ from __future__ import annotations
 
 import inspect
 import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from ptutils.errors import CallbackError, nearest
 from ptutils.meta.values import Value
 
-__all__ = ["Handler", "adapt", "arrange", "handlers_of", "is_trigger"]
+__all__ = [
+    "Handler",
+    "Reaction",
+    "adapt",
+    "arrange",
+    "handlers_of",
+    "is_trigger",
+    "snake",
+]
+
+Reaction: TypeAlias = Callable[[dict[str, Any]], None]
+"""A handler as it is called: with all values, of which it takes what it reads."""
 
 _ENDS = ("start_of_training_step", "end_of_training_step")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Handler:
-    """One method of one callback, with what it declares."""
+    """One method of one callback, with what it declares.
 
+    Attributes:
+        owner: The callback.
+        name: The callback's name where it is registered.
+        trigger: What it reacts to; the method's name.
+        function: The method.
+        reads: The names of its parameters.
+        writes: What the dict that it returns may hold.
+        after: Names of callbacks that come before it.
+        before: Names of callbacks that come after it.
+    """
+
+    owner: object
     name: str
     trigger: str
     function: Callable[..., Any]
@@ -36,14 +60,24 @@ class Handler:
     before: tuple[str, ...]
 
     def is_called(self, name: str) -> bool:
-        """Tell whether ``name`` means this handler's callback: its name or its class."""
-        kind = type(getattr(self.function, "__self__", self.function)).__name__
-        return name.lower() in (self.name.lower(), kind.lower())
+        """Tell whether ``name`` is the callback's name here, or that of its class."""
+        return name.lower() in (self.name.lower(), type(self.owner).__name__.lower())
 
 
 def is_trigger(name: str) -> bool:
     """Tell whether a method's name is that of a trigger of the training loop."""
     return name.startswith(("before_", "after_")) or name in _ENDS
+
+
+def snake(name: str) -> str:
+    """Return a class's name as a name of an instance.
+
+    Example:
+        >>> snake("FitBatch"), snake("HTTPProbe"), snake("NaNDetector")
+        ('fit_batch', 'http_probe', 'nan_detector')
+    """
+    name = name.replace("NaN", "Nan")  # One word, whatever its capitals say.
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def handlers_of(callback: object, name: str) -> list[Handler]:
@@ -81,39 +115,43 @@ def arrange(
         offered: The names of the values that the trigger offers.
 
     Raises:
-        CallbackError: If a name is not offered, two unordered handlers write one value,
-            or the declarations form a circle.
+        CallbackError: If a handler reads what is not there by then, two unordered
+            handlers write one value, or the declarations form a circle.
     """
     closes = trigger.startswith(("after_", "end_"))
     listed = list(reversed(handlers)) if closes else list(handlers)
-    written = {name for handler in listed for name in handler.writes}
-    for handler in listed:
-        _require_offered(handler, offered | written)
     named = _named_pairs(listed)
     _require_single_writers(listed, named)
-    return _sorted(trigger, listed, named | _data_pairs(listed))
+    ordered = _sorted(trigger, listed, named | _data_pairs(listed))
+    there = set(offered)
+    for handler in ordered:
+        _require_there(handler, there, ordered)
+        there |= set(handler.writes)
+    return ordered
 
 
-def adapt(handler: Handler) -> Callable[[dict[str, Value]], None]:
+def adapt(handler: Handler) -> Reaction:
     """Return a function that calls the handler with what it reads out of a dict."""
     function, reads = handler.function, handler.reads
-    call: Callable[[dict[str, Value]], Value]
-    if not reads:
-        call = lambda values: function()  # noqa: E731 - the cheapest call there is
-    elif len(reads) == 1:
-        (only,) = reads
-        call = lambda values: function(values[only])  # noqa: E731
-    else:
-        several = operator.itemgetter(*reads)
-        call = lambda values: function(*several(values))  # noqa: E731
     writes = frozenset(handler.writes)
+    pick = _picker(reads)
 
     def react(values: dict[str, Value]) -> None:
-        result = call(values)
+        try:
+            given = pick(values)
+        except KeyError as error:
+            raise _unwritten(handler, error.args[0]) from error
+        result = function(*given)
         if result is not None:
             _assign(handler, writes, values, result)
 
     return react
+
+
+def _picker(names: tuple[str, ...]) -> Callable[[dict[str, Value]], tuple[Value, ...]]:
+    if len(names) > 1:
+        return operator.itemgetter(*names)
+    return lambda values: tuple(values[name] for name in names)
 
 
 def _attributes(kind: type[Any]) -> Iterator[str]:
@@ -137,6 +175,7 @@ def _handler(callback: object, name: str, trigger: str) -> Handler:
                 fix="name the values one by one",
             )
     return Handler(
+        owner=callback,
         name=name,
         trigger=trigger,
         function=function,
@@ -152,18 +191,35 @@ def _names(callback: object, attribute: str) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def _require_offered(handler: Handler, offered: Iterable[str]) -> None:
+def _require_there(
+    handler: Handler, there: set[str], ordered: Sequence[Handler]
+) -> None:
     for name in handler.reads:
-        if name not in offered:
-            guess = nearest(name, offered)
-            raise CallbackError(
-                f"cannot attach {handler.name!r} to {handler.trigger!r}",
-                expected=", ".join(sorted(offered)),
-                got=f"a parameter {name!r}, which nobody provides there",
-                fix=f"did you mean {guess!r}?"
-                if guess
-                else "name a value that the trigger offers",
-            )
+        if name in there:
+            continue
+        late = [other.name for other in ordered if name in other.writes]
+        guess = nearest(name, there)
+        got, fix = f"a parameter {name!r}, which nobody provides there", ""
+        if late:
+            got = f"a parameter {name!r}, which {late[0]!r} provides too late"
+            fix = f"declare after = ({late[0]!r},) in {handler.name!r}"
+        elif guess:
+            fix = f"did you mean {guess!r}?"
+        raise CallbackError(
+            f"cannot attach {handler.name!r} to {handler.trigger!r}",
+            expected=", ".join(sorted(there)) or "no parameters",
+            got=got,
+            fix=fix or "name a value that the trigger offers",
+        )
+
+
+def _unwritten(handler: Handler, name: str) -> CallbackError:
+    return CallbackError(
+        f"cannot call {handler.name!r} at {handler.trigger!r}",
+        expected=f"a value for {name!r}",
+        got="none yet: who declares to write it has not returned it",
+        fix=f"return {{{name!r}: ...}} there the first time already",
+    )
 
 
 def _named_pairs(handlers: Sequence[Handler]) -> set[tuple[int, int]]:
@@ -229,11 +285,13 @@ def _assign(
     handler: Handler, writes: frozenset[str], values: dict[str, Value], result: Value
 ) -> None:
     if not isinstance(result, dict) or not writes.issuperset(result):
-        got = ", ".join(result) if isinstance(result, dict) else type(result).__name__
+        extra = sorted(set(result) - writes) if isinstance(result, dict) else []
         raise CallbackError(
-            f"{handler.name!r} returned what it did not declare, at {handler.trigger!r}",
+            f"cannot take what {handler.name!r} returned at {handler.trigger!r}",
             expected=f"None, or a dict of {', '.join(sorted(writes)) or 'nothing'}",
-            got=got,
-            fix=f"declare writes = ({got!r},) on the class",
+            got=", ".join(extra) or type(result).__name__,
+            fix=f"declare writes = ({extra[0]!r}, ...) on the class"
+            if extra
+            else "return None",
         )
     values.update(result)
