@@ -94,8 +94,7 @@ class PtutilsError(Exception):
 def _revive(
     kind: type[PtutilsError], what: str, fields: dict[str, object]
 ) -> PtutilsError:
-    error = kind.__new__(kind)
-    Exception.__init__(error, what)
+    error = kind(what)
     error.__dict__.update(fields)
     return error
 

@@ -40,7 +40,8 @@ def item_hint(hint: Any, container: type[Any]) -> Any:
 
 def kinds_in(hint: Any) -> str:
     """Describe a hint for a person."""
-    return str(getattr(hint, "__qualname__", hint)).replace("typing.", "")
+    is_plain = isinstance(hint, type) and typing.get_origin(hint) is None
+    return hint.__qualname__ if is_plain else str(hint).replace("typing.", "")
 
 
 def coerce(value: Value, hint: Any) -> Value:
@@ -103,10 +104,14 @@ def _compiled(hint: Any) -> Callable[[Value], list[str]] | None:
     # By name, because it is slow to import and most programs that only read a database
     # never check a config.
     pydantic = importlib.import_module("pydantic")
+    unclear = (
+        pydantic.PydanticUserError,
+        importlib.import_module("pydantic_core").SchemaError,
+    )
     try:
         config = pydantic.ConfigDict(arbitrary_types_allowed=True)
         adapter = pydantic.TypeAdapter(hint, config=config)
-    except (pydantic.PydanticUserError, NameError, TypeError):
+    except unclear:
         return None  # A hint that pydantic cannot read checks nothing.
 
     def reasons(value: Value) -> list[str]:
@@ -114,8 +119,8 @@ def _compiled(hint: Any) -> Callable[[Value], list[str]] | None:
             adapter.validate_python(value, strict=True)
         except pydantic.ValidationError as error:
             return sorted({str(item["msg"]) for item in error.errors()})
-        except TypeError:
-            return []  # A Protocol that cannot be asked about at run time.
+        except unclear:
+            return []  # It names a class that does not exist yet.
         return []
 
     return reasons
