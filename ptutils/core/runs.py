@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, overload
 
+from ptutils.core.catalogue import find
 from ptutils.core.identity import is_expired, now
 from ptutils.core.query import parse_query
 from ptutils.core.run import Run
-from ptutils.errors import NotFoundError, QueryError
+from ptutils.errors import DatabaseError, NotFoundError, QueryError
 from ptutils.meta.values import Document
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ class Runs:
         Raises:
             QueryError: If the filter or sort is wrong.
         """
-        self.mark_lost()
-        documents = self._db._find(
+        source = self._truthful()
+        documents = source._find(
             "runs", filter or {}, sort=list(sort), limit=limit, skip=skip
         )
         return Found([Run(self._db, document) for document in documents])
@@ -88,17 +89,31 @@ class Runs:
             )
         return found[0]
 
-    def mark_lost(self) -> None:
-        """Mark the runs whose lease ran out, or whose process is gone, as lost."""
-        fields = {"lease": 1}
-        for document in list(self._db._find("runs", _ALIVE, projection=fields)):
-            lease = document["lease"]
-            if is_expired(lease):
-                owner = lease and lease["owner"]
-                # Only if nobody has taken it over since it was read.
-                stale = {"_id": document["_id"], "lease.owner": owner, **_ALIVE}
-                change = {"status.phase": "lost", "status.ended": now()}
-                self._db._update("runs", stale, {"$set": change})
+    def _truthful(self) -> DBInterface:
+        """Mark the runs that nobody writes any more as lost; return where to look.
+
+        That is the database itself, or a copy of its runs where it cannot be written.
+        """
+        living = self._db._find("runs", _ALIVE, projection={"lease": 1})
+        lost = [each for each in living if is_expired(each["lease"])]
+        if not lost:
+            return self._db
+        try:
+            _mark(self._db, lost)
+        except DatabaseError:
+            copy: DBInterface = find("MemoryInterface")()
+            copy._insert("runs", list(self._db._find("runs", {})))
+            _mark(copy, lost)
+            return copy
+        return self._db
+
+
+def _mark(db: DBInterface, lost: Iterable[Document]) -> None:
+    change = {"$set": {"status.phase": "lost", "status.ended": now()}}
+    with db._transaction():
+        for each in lost:
+            # Only if nobody renewed the lease or took it over since it was read.
+            db._update("runs", {"_id": each["_id"], "lease": each["lease"]}, change)
 
 
 class Found(Sequence[Run]):

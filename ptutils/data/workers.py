@@ -12,15 +12,20 @@ and any number of them gives the same batches.
 
 from __future__ import annotations
 
+import atexit
+import ctypes
 import functools
 import gc
 import multiprocessing
 import signal
 import threading
 import warnings
+import weakref
 from collections.abc import Iterable, Iterator
+from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Semaphore
 from types import FrameType
+from typing import TypeAlias
 
 import torch
 from torch.utils.data import DataLoader as TorchLoader
@@ -31,6 +36,7 @@ from ptutils.meta.values import Value
 
 __all__ = ["Workers"]
 
+Flag: TypeAlias = "Synchronized[bool]"
 _CONTEXT = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
 _START_S = 60.0
 
@@ -96,14 +102,19 @@ class _Crew:
     def __init__(self, reader: BatchReader, num_workers: int) -> None:
         self._is_started = False
         self._num_workers = num_workers
-        self._ready = multiprocessing.get_context(_CONTEXT).Semaphore(0)
+        context = multiprocessing.get_context(_CONTEXT)
+        self._ready = context.Semaphore(0)
+        self._leaving = context.Value(ctypes.c_bool, False)
+        weakref.finalize(self, _let_go, self._leaving)
+        # Registered later than multiprocessing's own, so it runs before it ends them.
+        atexit.register(_let_go, self._leaving)
         self._tasks = _Tasks()
         self._loader: TorchLoader[Value] = TorchLoader(
             reader,  # type: ignore[arg-type]  # torch calls __getitems__ alone
             batch_sampler=self._tasks,  # type: ignore[arg-type]
             collate_fn=_as_it_is,
             num_workers=num_workers,
-            worker_init_fn=functools.partial(_settle, self._ready),
+            worker_init_fn=functools.partial(_settle, self._ready, self._leaving),
             multiprocessing_context=_CONTEXT,
             generator=torch.Generator(),
             persistent_workers=True,
@@ -141,9 +152,23 @@ def _as_it_is(batch: Value) -> Value:
     return batch
 
 
-def _settle(ready: Semaphore, worker: int) -> None:
+def _settle(ready: Semaphore, leaving: Flag, worker: int) -> None:
     gc.freeze()  # What was inherited is the training process's to finalize.
+    signal.signal(signal.SIGTERM, functools.partial(_outlive, leaving))
     ready.release()
+
+
+def _outlive(leaving: Flag, number: int, frame: FrameType | None) -> None:
+    """Ignore SIGTERM, which a cluster sends to all processes, until the crew is let go.
+
+    The training process then finishes its step, for which it may need a batch.
+    """
+    if leaving.value:
+        raise SystemExit
+
+
+def _let_go(leaving: Flag) -> None:
+    leaving.value = True
 
 
 def _guard_child_signal() -> None:
