@@ -80,7 +80,7 @@ class _Check:
                 return self._buildable(value, hint, path)
             if is_reference(value):
                 return value
-        if _is_buildable_inside(value) or self._provides_below(path):
+        if _has_buildable(value, hint) or self._provides_below(path):
             return self._container(value, hint, path)
         return self._plain(value, hint, path)
 
@@ -355,14 +355,23 @@ def _with_class(value: Value, hint: Any) -> Value:
     return value
 
 
-def _is_buildable_inside(value: Value) -> bool:
+def _has_buildable(value: Value, hint: Any) -> bool:
+    """Tell whether a list, tuple or dict has something to build inside."""
+    items: Iterable[Value] = ()
     if isinstance(value, dict):
-        if "class" in value or is_reference(value):
-            return True
-        return any(_is_buildable_inside(item) for item in value.values())
-    if isinstance(value, list | tuple):
-        return any(_is_buildable_inside(item) for item in value)
-    return False
+        items = value.values()
+    elif isinstance(value, list | tuple):
+        items = value
+    inner = item_hint(hint, type(value))
+    return any(_is_buildable(item, inner) for item in items)
+
+
+def _is_buildable(value: Value, hint: Any) -> bool:
+    if not isinstance(value, str | dict | list | tuple):
+        return False  # A long list of numbers is passed over quickly.
+    value = _with_class(value, hint)
+    is_one = isinstance(value, dict) and ("class" in value or is_reference(value))
+    return is_one or _has_buildable(value, hint)
 
 
 def _join(path: str, name: object) -> str:

@@ -34,7 +34,9 @@ def item_hint(hint: Any, container: type[Any]) -> Any:
     for part in _members(hint):
         args = typing.get_args(part)
         if typing.get_origin(part) in origins and args:
-            return args[-1] if container is dict else args[0]
+            if container is dict:
+                return args[-1]
+            return args[0] if set(args[1:]) <= {args[0], ...} else Any
     return Any
 
 

@@ -41,6 +41,8 @@ def test_classes_of_a_hint(hint: Any, expected: list[type]) -> None:
         (list[int], list, int),
         (list[int] | None, list, int),
         (tuple[str, ...], tuple, str),
+        (tuple[int, int], list, int),
+        (tuple[int, str], list, Any),
         (Sequence[int], list, int),
         (dict[str, int], dict, int),
         (Mapping[str, int], dict, int),
