@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from tests.terminal import Terminal, open_terminal
+
+# Tests start processes beside each other; threads that spin would only wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # On shared cores one slow example says nothing about the code.
 settings.register_profile("ptutils", deadline=None)
