@@ -41,7 +41,7 @@ def format_age(moment: datetime, now: datetime) -> str:
     return "now"
 
 
-def sparkline(values: Sequence[float], width: int = 40) -> str:
+def sparkline(values: Sequence[float], width: int = 32) -> str:
     """Draw a curve in one line of at most ``width`` block characters.
 
     Longer curves are averaged over equal shares; what is not finite leaves a gap.

@@ -72,11 +72,13 @@ def columns_of(rows: list[Document], now: datetime, *, first: str = "") -> list[
         now: The moment that ages count from.
         first: The path that the rows are sorted by; a summary's is shown first.
     """
-    return [
-        *_fixed(rows, now),
-        *_metrics(rows, first),
-        *_settings([dict(_leaves(row["config"], "")) for row in rows]),
-    ]
+    metrics = _metrics(rows, first)
+    settings = _settings([dict(_leaves(row["config"], "")) for row in rows])
+    # A terminal may have no room for all: what training alone measured goes last.
+    minor = [column for column in metrics if column.title.startswith("train.")]
+    minor = [column for column in minor if f"summary.{column.title}" != first]
+    major = [column for column in metrics if column not in minor]
+    return [*_fixed(rows, now), *major, *settings, *minor]
 
 
 def _row(run: Any) -> Document:
@@ -107,7 +109,7 @@ def _metrics(rows: list[Document], first: str) -> list[Column]:
     """Return one column per metric: the end that it moves towards."""
     found = [statistics_of(row["summary"]) for row in rows]
     names = {name: None for metrics in found for name in metrics}
-    paths = [f"{name}.{_direction(found, name)}" for name in sorted(names, key=_rank)]
+    paths = [f"{name}.{_direction(found, name)}" for name in sorted(names)]
     wanted = first.removeprefix("summary.")
     if wanted.rpartition(".")[0] in names and first.startswith("summary."):
         paths = [wanted, *(path for path in paths if path != wanted)]
@@ -126,10 +128,6 @@ def _direction(found: list[Document], name: str) -> str:
     fell = sum(each["last"] < each["first"] for each in known)
     rose = sum(each["last"] > each["first"] for each in known)
     return "min" if fell > rose else "max"
-
-
-def _rank(name: str) -> tuple[bool, str]:
-    return name.startswith("train"), name
 
 
 def _settings(configs: list[Document]) -> list[Column]:

@@ -68,9 +68,9 @@ def test_metric_shows_the_end_it_moves_towards() -> None:
 
 def test_metrics_of_training_come_last() -> None:
     summary = {"train": {"loss": metric(2, 1)}, "valid": {"loss": metric(2, 1)}}
-    titles = list(shown([row(summary=summary)]))
+    rows = [row(summary=summary, config={"lr": lr}) for lr in (1, 2)]
 
-    assert titles[-2:] == ["valid.loss.min", "train.loss.min"]
+    assert list(shown(rows))[-3:] == ["valid.loss.min", "lr", "train.loss.min"]
 
 
 def test_metric_that_rows_are_sorted_by_comes_first() -> None:
