@@ -54,6 +54,7 @@ CATALOGUE = {
     "StopTraining": "ptutils.errors",
     "TorchBackend": "ptutils.backends.torch",
     "Trainer": "ptutils.core.trainer",
+    "Transform": "ptutils.data.transforms",
     "Update": "ptutils.core.stages",
     "Validate": "ptutils.core.stages",
     "ValidateBatch": "ptutils.core.stages",

@@ -238,6 +238,13 @@ class History(MetaModule):
     def __iter__(self) -> Iterator[str]:
         return iter(self.paths())
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Copies and pickles cannot take the lock along.
+        return {name: v for name, v in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.RLock())
+
     def _find(self, path: str) -> Series:
         series = self._series.get(path)
         if series is None:

@@ -262,6 +262,12 @@ def test_name_of_an_own_state_is_renamed() -> None:
     assert leaf.state.count == 5
 
 
+def test_value_is_renamed_to_a_deeper_place() -> None:
+    leaf = Leaf()
+    leaf.load_state_dict({"count": 5}, rename={"count": "state.count"})
+    assert leaf.state.count == 5
+
+
 def test_optimizer_keeps_its_int_keys_when_renamed() -> None:
     state = dict(snapshot(trained()))
     state["optimizer"] = state.pop("right")
