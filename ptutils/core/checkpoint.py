@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from blake3 import blake3
 
 from ptutils.core.document import SIDECAR, seal, stored_artifacts, unseal
-from ptutils.errors import CorruptError
-from ptutils.meta.codec import Encoded, decode, dumps, encode, loads
+from ptutils.errors import CorruptError, NotFoundError
+from ptutils.meta.codec import Buffer, Encoded, decode, dumps, encode, loads
 from ptutils.meta.config import Config
 from ptutils.meta.state import State
 from ptutils.meta.values import Document, Value
@@ -35,6 +35,9 @@ OLDEST_FIRST = (("segment", 1), ("step", 1), ("chunks", 1), ("created", 1))
 
 _WHOLE_BYTES = 1 << 20
 """A State up to this size goes into the document as a whole, without a pack."""
+
+
+_FIX = "restore it from a copy, or resume from an earlier one: run.resume(step=...)"
 
 
 class Checkpoint:
@@ -82,26 +85,19 @@ class Checkpoint:
         """
         document = self._db._one("checkpoints", {"_id": self.id})
         stored = document["state"]
-        artifacts = document["artifacts"]
-        inline = [item for item in artifacts if not isinstance(item, str)]
-        digests = [_digest(item) for item in artifacts]
-        if (
-            _state_digest(stored["skeleton"], stored["types"], digests)
-            != stored["digest"]
-        ):
+        digests = [_digest(item) for item in document["artifacts"]]
+        found = _state_digest(stored["skeleton"], stored["types"], digests)
+        if found != stored["digest"]:
             raise CorruptError(
                 f"cannot load checkpoint {self.id!r}",
                 expected=f"a state with digest {stored['digest']}",
-                got=f"other bytes in its document ({len(inline)} inline artifacts)",
-                fix="resume from an earlier checkpoint: run.resume(step=...)",
+                got=f"one with digest {found}",
+                fix=_FIX,
             )
         encoded = Encoded(
             document=loads(stored["skeleton"]),
             types=stored["types"],
-            artifacts=tuple(
-                self._db._get(item) if isinstance(item, str) else item
-                for item in artifacts
-            ),
+            artifacts=tuple(map(self._artifact, document["artifacts"])),
         )
         return State(decode(encoded))
 
@@ -111,6 +107,20 @@ class Checkpoint:
         if "config" not in self._document:
             return None
         return Config(decode_fields(self._db, self._document, ["config"])["config"])
+
+    def _artifact(self, item: bytes | str) -> Buffer:
+        if not isinstance(item, str):
+            return item
+        try:
+            return self._db._get(item)
+        except (CorruptError, NotFoundError) as error:
+            raise type(error)(
+                f"cannot load checkpoint {self.id!r}: {error.what}",
+                path=error.path,
+                expected=error.expected,
+                got=error.got,
+                fix=_FIX,
+            ) from error
 
     def __repr__(self) -> str:
         return f"Checkpoint({self.id!r}, step={self.step}, epoch={self.epoch})"

@@ -17,7 +17,9 @@ LEASE_S = 30.0
 """How long a lease holds, in seconds, after its owner last renewed it."""
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-"""Crockford's base 32: sorts as it counts, and nothing in it is mistaken for another."""
+"""Crockford's base 32: sorts as it counts, and no letter is mistaken for another."""
+
+_PROC = Path("/proc")
 
 
 def new_run_id() -> str:
@@ -68,24 +70,27 @@ def is_expired(lease: Document | None) -> bool:
     return here and bool(lease["born"] != _birth(lease["pid"]))
 
 
-def _boot() -> str:
-    """Identify this start of this machine; containers of one host share it."""
-    path = Path("/proc/sys/kernel/random/boot_id")
+def _boot(proc: Path = _PROC) -> str:
+    """Identify this start of this machine and its process ids; "" where unknown."""
     try:
-        return path.read_text().strip() + os.readlink("/proc/self/ns/pid")
+        boot = (proc / "sys/kernel/random/boot_id").read_text()
+        return boot.strip() + os.readlink(proc / "self/ns/pid")
     except OSError:
         return ""
 
 
-def _birth(pid: int) -> int | None:
+def _birth(pid: int, proc: Path = _PROC) -> int | None:
     """Return when a process started, in ticks since boot, or None if there is none.
+
+    Where the system does not tell, it is the process's id, as long as there is one.
 
     Source: proc(5), field 22 of /proc/PID/stat, counted after the name in brackets.
     """
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        # The name in brackets is whatever the process chose.
+        text = (proc / str(pid) / "stat").read_text(errors="replace")
     except OSError:
-        return None if _boot() or not _exists(pid) else pid
+        return pid if not _boot(proc) and _exists(pid) else None
     fields = text.rpartition(")")[2].split()
     return None if fields[0] == "Z" else int(fields[19])
 
@@ -93,6 +98,8 @@ def _birth(pid: int) -> int | None:
 def _exists(pid: int) -> bool:
     try:
         os.kill(pid, 0)
+    except PermissionError:
+        return True
     except OSError:
         return False
     return True

@@ -13,7 +13,7 @@ from ptutils.core.checkpoint import (
     decode_fields,
 )
 from ptutils.core.series import history_of, visible_chunks
-from ptutils.core.settings import apply_changes
+from ptutils.core.settings import changes_kept
 from ptutils.errors import NotFoundError
 from ptutils.meta.config import Config
 from ptutils.meta.history import History
@@ -107,9 +107,13 @@ class Run:
             steps = sorted({checkpoint.step for checkpoint in self.checkpoints})
             raise NotFoundError(
                 f"run {self.id!r} has no checkpoint at step {step}",
-                expected=f"one of the steps {', '.join(map(str, steps))}",
-                got=str(step),
-                fix="choose one of these, or save more often: schedule.checkpoint",
+                expected=f"one of the steps {', '.join(map(str, steps))}"
+                if steps
+                else "a run that was saved at least once",
+                got=f"step {step}" if steps else "no checkpoint at all",
+                fix="choose one of these, or save more often: schedule.checkpoint"
+                if steps
+                else "start anew from its config",
             )
         return found[0]
 
@@ -145,8 +149,8 @@ class Run:
         """
         checkpoint = self.newest() if step is None else self.checkpoint(step)
         session: Session = self._build(checkpoint, config or {}, trust, provide)
-        session.go_on_from(self.refresh(), checkpoint)
-        apply_changes(session, self._config_at(checkpoint))
+        with changes_kept(session, self._config_at(checkpoint)):
+            session.go_on_from(self.refresh(), checkpoint)
         return session
 
     def branch(
@@ -160,7 +164,7 @@ class Run:
         """Return a Session for a new run that starts at a checkpoint of this one.
 
         Args:
-            config: Changes by dotted path, say ``{"trainer.model.optimizer.lr": 0.001}``.
+            config: Changes by dotted path: ``{"trainer.model.optimizer.lr": 0.001}``.
                 They hold from the first step on: what the State says otherwise (the
                 learning rate kept by an optimizer) gives way.
             step: Whose checkpoint; the newest by default.
@@ -187,8 +191,8 @@ class Run:
             "checkpoint": checkpoint.id,
             "overrides": dict(config or {}),
         }
-        session.go_on_from(self, checkpoint, lineage=lineage)
-        apply_changes(session, self._config_at(checkpoint))
+        with changes_kept(session, self._config_at(checkpoint)):
+            session.go_on_from(self, checkpoint, lineage=lineage)
         return session
 
     def __repr__(self) -> str:

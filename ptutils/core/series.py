@@ -86,10 +86,18 @@ def _unpacked(document: Document) -> Chunk:
     )
 
 
-def _packed(code: str, column: Iterable[int] | Iterable[float]) -> bytes:
-    """Return a column as bytes, 8 per number, little-endian on every machine."""
+def _packed(
+    code: str, column: Iterable[int] | Iterable[float], order: str = sys.byteorder
+) -> bytes:
+    """Return a column as bytes, 8 per number, little-endian on every machine.
+
+    Args:
+        code: ``q`` or ``d``.
+        column: The numbers.
+        order: In which this machine keeps bytes.
+    """
     numbers = array.array(code, column)
-    if sys.byteorder == "big":
+    if order == "big":
         numbers.byteswap()
     return numbers.tobytes()
 
@@ -100,8 +108,11 @@ def _packed_values(values: Sequence[Value]) -> Value:
     return list(values)
 
 
-def _filled(numbers: array.array[_Number], packed: bytes) -> array.array[_Number]:
+def _filled(
+    numbers: array.array[_Number], packed: bytes, order: str = sys.byteorder
+) -> array.array[_Number]:
+    """Undo :func:`_packed` into an empty array."""
     numbers.frombytes(packed)
-    if sys.byteorder == "big":
+    if order == "big":
         numbers.byteswap()
     return numbers

@@ -2,69 +2,119 @@
 
 Optimizers and schedulers keep their settings in their state. A run that is resumed or
 branched with another learning rate would go on with the old one; here the changed
-settings are written over what was loaded.
+settings are kept while the State is loaded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ptutils.core import tree
 from ptutils.meta.config import Config
 from ptutils.meta.values import Value
 
-__all__ = ["apply_changes"]
+__all__ = ["changes_kept"]
+
+_PROGRESS = frozenset(
+    {
+        "_get_lr_called_within_step",
+        "_is_initial",
+        "_last_lr",
+        "_schedulers",
+        "_step_count",
+        "T_cur",
+        "T_i",
+        "base_lrs",
+        "best",
+        "cooldown_counter",
+        "last_epoch",
+        "num_bad_epochs",
+        "optimizer",
+    }
+)
+"""What torch's schedulers hold besides what follows from their settings."""
 
 
-def apply_changes(module: Any, before: Mapping[str, Value]) -> None:
-    """Write the settings in which a tree differs from ``before`` into its children.
+@contextmanager
+def changes_kept(module: Any, before: Mapping[str, Value]) -> Iterator[None]:
+    """Load a State inside; settings that are not as ``before`` stay as they were built.
 
     Args:
-        module: The tree, its State loaded.
+        module: The tree, newly built.
         before: The config that the State was saved under.
     """
-    after = Config(tree.config_of(module))
-    changed = after.diff(before)
-    schedulers = []
+    changed = Config(tree.config_of(module)).diff(before)
+    optimizers, schedulers = [], []
+    rescheduled: set[int] = set()
     for path, child in tree.walk(module):
-        prefix = f"{path}."
-        names = {
-            name.removeprefix(prefix).partition(".")[0]
-            for name in changed
-            if name.startswith(prefix)
-        }
-        # A setting that was taken away leaves what the State says.
-        new_by_name = {
-            name: after[prefix + name] for name in names if prefix + name in after
-        }
+        names = _names_below(path, changed)
         if hasattr(child, "param_groups"):
-            _change_optimizer(child, new_by_name)
-        elif hasattr(child, "base_lrs"):
-            _change_scheduler(child, new_by_name)
-            schedulers.append(child)
-    for scheduler in schedulers:
+            groups = [dict(group) for group in child.param_groups]
+            optimizers.append((child, groups, names))
+        elif hasattr(child, "_last_lr"):
+            schedulers += [(each, _settings_of(each, names)) for each in _flat(child)]
+            rescheduled |= {id(child.optimizer)} if names else set()
+    yield
+    for optimizer, groups, names in optimizers:
+        lent = _lent(optimizer, groups) if id(optimizer) in rescheduled else set()
+        for group, built in zip(optimizer.param_groups, groups, strict=True):
+            _restore_group(group, built, names | lent)
+    for scheduler, settings in schedulers:
+        vars(scheduler).update(settings)
         _follow_optimizer(scheduler)
 
 
-def _change_optimizer(optimizer: Any, new_by_name: Mapping[str, Value]) -> None:
-    for group in optimizer.param_groups:
-        for name, value in new_by_name.items():
-            if name == "lr" and "initial_lr" in group:
-                # A scheduler has scaled the rate: keep the scale, change the base.
-                old = group["initial_lr"]
-                group["lr"] = group["lr"] / old * value if old else value
-                group["initial_lr"] = value
-            elif name in group:
-                group[name] = value
+def _names_below(path: str, changed: Mapping[str, Value]) -> set[str]:
+    """Return the first names, below ``path``, of the paths that changed."""
+    prefix = f"{path}."
+    return {
+        name.removeprefix(prefix).partition(".")[0]
+        for name in changed
+        if name.startswith(prefix)
+    }
 
 
-def _change_scheduler(scheduler: Any, new_by_name: Mapping[str, Value]) -> None:
-    for name, value in new_by_name.items():
-        if name in vars(scheduler):
-            setattr(scheduler, name, value)
+def _flat(scheduler: Any) -> Iterator[Any]:
+    """Yield a scheduler, and those that it chains."""
+    yield scheduler
+    for each in getattr(scheduler, "_schedulers", ()):
+        yield from _flat(each)
+
+
+def _settings_of(scheduler: Any, changed: set[str]) -> dict[str, Any]:
+    """Return what a scheduler was built with, if any of it changed."""
+    if not changed:
+        return {}
+    return {
+        name: value for name, value in vars(scheduler).items() if name not in _PROGRESS
+    }
+
+
+def _lent(optimizer: Any, groups: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Return the names under which schedulers keep settings with an optimizer."""
+    own: set[str] = {"params", *optimizer.defaults}
+    return {"lr", *groups[0]} - (own - {"lr"})
+
+
+def _restore_group(
+    group: dict[str, Any], built: Mapping[str, Any], changed: set[str]
+) -> None:
+    for name in (changed & built.keys()) - {"lr", "initial_lr"}:
+        group[name] = built[name]
+    if "lr" not in changed:
+        return
+    old, new = group.get("initial_lr"), built.get("initial_lr", built["lr"])
+    if old is None:
+        group["lr"] = new
+    elif old != new:
+        # A scheduler has scaled the rate: keep the scale, change the base.
+        group["lr"] = group["lr"] / old * new if old else new
+        group["initial_lr"] = new
 
 
 def _follow_optimizer(scheduler: Any) -> None:
-    groups = scheduler.optimizer.param_groups
-    scheduler.base_lrs = [group["initial_lr"] for group in groups]
+    groups: Sequence[Mapping[str, Any]] = scheduler.optimizer.param_groups
+    if hasattr(scheduler, "base_lrs"):
+        scheduler.base_lrs = [group["initial_lr"] for group in groups]

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib import metadata
 
 from ptutils.meta.values import Document
@@ -14,7 +15,7 @@ from ptutils.meta.values import Document
 __all__ = ["capture_source"]
 
 _PACKAGES = ("ptutils", "torch", "numpy", "torchmetrics")
-_DIFF_BYTES = 1 << 20
+_DIFF_LETTERS = 1 << 20
 
 
 def capture_source() -> Document:
@@ -26,21 +27,22 @@ def capture_source() -> Document:
         "command": [_plain(word) for word in sys.argv],
         "host": socket.gethostname(),
         "python": platform.python_version(),
-        "packages": dict(_versions()),
+        "packages": dict(_versions(_PACKAGES)),
     }
     commit = _git("rev-parse", "HEAD")
     if commit:
         source["commit"] = commit.strip()
-        diff = _git("diff", "HEAD") or ""
-        source["is_dirty"] = bool(diff)
-        if len(diff) <= _DIFF_BYTES:
+        diff = _git("diff", "--no-ext-diff", "HEAD")
+        if diff is not None:
+            source["is_dirty"] = bool(diff)
+        if diff is not None and len(diff) <= _DIFF_LETTERS:
             source["diff"] = _plain(diff)
     return source
 
 
-def _versions() -> list[tuple[str, str]]:
+def _versions(packages: Iterable[str]) -> list[tuple[str, str]]:
     versions = []
-    for package in _PACKAGES:
+    for package in packages:
         try:
             versions.append((package, metadata.version(package)))
         except metadata.PackageNotFoundError:
