@@ -246,10 +246,13 @@ def _take(left: dict[str, Value], name: str) -> tuple[bool, Value]:
     return result
 
 
-def _leaves(value: Value, path: str) -> Iterator[str]:
-    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+def _leaves(
+    value: Value, path: str, above: frozenset[int] = frozenset()
+) -> Iterator[str]:
+    named = isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
+    if named and id(value) not in above:  # A cycle of a tree is one of its state.
         for name, item in value.items():
-            yield from _leaves(item, _join(path, name))
+            yield from _leaves(item, _join(path, name), above | {id(value)})
     else:
         yield path
 

@@ -57,11 +57,12 @@ def _change_of(rename: Mapping[str, str]) -> Callable[[str], str]:
 
 
 def _leaves(
-    value: Value, keys: tuple[str, ...]
+    value: Value, keys: tuple[str, ...], above: frozenset[int] = frozenset()
 ) -> Iterator[tuple[tuple[str, ...], Value]]:
-    if isinstance(value, Mapping) and value and all(isinstance(k, str) for k in value):
+    named = isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
+    if named and value and id(value) not in above:
         for name, item in value.items():
-            yield from _leaves(item, (*keys, name))
+            yield from _leaves(item, (*keys, name), above | {id(value)})
     else:
         yield keys, value
 

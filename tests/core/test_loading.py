@@ -295,6 +295,25 @@ def test_state_of_a_callback_is_renamed() -> None:
     assert echo.state.heard == 9
 
 
+def test_state_of_a_tree_with_a_cycle_may_be_unexpected() -> None:
+    parent = Branch(Leaf(), Branch())
+    parent.right.left = parent
+    state = parent.state_dict()
+    report = Branch(Leaf()).load_state_dict(state, strict=False)
+    assert report.loaded == ("left.state.count",)
+    assert all(path.startswith("right.left") for path in report.unexpected)
+
+
+def test_state_of_a_tree_with_a_cycle_is_renamed() -> None:
+    parent = Branch(Leaf(), Branch())
+    parent.right.left = parent
+    parent.left.state.count = 5
+    twin = Branch(Leaf(), Branch())
+    twin.right.left = twin
+    twin.load_state_dict(parent.state_dict(), rename={"old": "new"})
+    assert twin.left.state.count == 5
+
+
 def test_two_paths_renamed_to_one_are_refused() -> None:
     state = {"a": {"state": {"count": 1}}, "b": {"state": {"count": 2}}}
     with pytest.raises(StateMismatchError, match="cannot rename two paths to one"):
