@@ -101,6 +101,13 @@ class TorchBackend:
         """Take one step of the optimizer."""
         model.optimizer.step()
 
+    def schedule(self, model: Model) -> None:
+        """Take one step of the scheduler."""
+        # The optimizer has stepped, if perhaps in the process that this one goes on
+        # from; torch knows of its own and would warn.
+        model.optimizer._opt_called = True
+        model.scheduler.step()
+
     @torch.no_grad()
     def evaluate(self, model: Model, batch: Value) -> tuple[Value, Value, int]:
         """Go forward without gradients; return outputs, loss and number of samples."""

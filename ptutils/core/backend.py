@@ -47,6 +47,9 @@ class Backend(Protocol):
     def update(self, model: Model) -> None:
         """Take one step of the optimizer."""
 
+    def schedule(self, model: Model) -> None:
+        """Take one step of the scheduler."""
+
     def evaluate(self, model: Model, batch: Value) -> tuple[Value, Value, int]:
         """Go forward without gradients; return outputs, loss and number of samples."""
 

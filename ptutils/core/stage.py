@@ -21,7 +21,10 @@ Part: TypeAlias = Callable[["Values"], None]
 
 
 class Values(dict[str, Any]):
-    """What is in flight during training, by name; stages and callbacks share it."""
+    """What is in flight during training, by name; stages and callbacks share it.
+
+    A class of its own, so that who keeps one does not have its content for children.
+    """
 
 
 class Unwind(Exception):  # noqa: N818 - not an error: it carries a decision upwards

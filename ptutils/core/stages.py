@@ -87,7 +87,7 @@ class Update(Stage):
         self._update(model)
         step = values["step"] = values["step"] + 1
         if self._every and step % self._every == 0:
-            model.scheduler.step()
+            model.backend.schedule(model)
 
 
 class FitBatch(Stage):
@@ -161,7 +161,7 @@ class Fit(Stage):
                 values["between_steps"](values)
         every = model.scheduled_by("epochs")
         if every and (values["epoch"] + 1) % every == 0:
-            model.scheduler.step()
+            model.backend.schedule(model)
 
 
 class Loss(Stage):

@@ -185,6 +185,7 @@ class Trainer(Module):
             _stop_inside(values)
 
         def between_epochs(values: Values) -> None:
+            self.state.passed = 0  # As if no step had been looked at.
             if values["schedule"].after_epoch("checkpoint", values["epoch"]):
                 values["save"]("schedule")
 
