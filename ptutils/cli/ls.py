@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -55,7 +55,7 @@ def ls(
     if not runs:
         typer.echo("no runs" if not query else "no run matches", err=True)
         return
-    rows = [_row(run) for run in (runs[:limit] if limit else runs)]
+    rows = [run.document for run in (runs[:limit] if limit else runs)]
     hidden = print_table(columns_of(rows, datetime.now(UTC), first=path))
     if len(runs) > len(rows):
         typer.echo("there are more; --limit 0 lists all", err=True)
@@ -67,8 +67,7 @@ def columns_of(rows: list[Document], now: datetime, *, first: str = "") -> list[
     """Choose the columns that tell ``rows`` apart, the most telling first.
 
     Args:
-        rows: Per run its ``id``, ``experiment``, ``created``, ``status``, ``summary``
-            and ``config`` as plain values.
+        rows: The stored document of each run.
         now: The moment that ages count from.
         first: The path that the rows are sorted by; a summary's is shown first.
     """
@@ -81,17 +80,12 @@ def columns_of(rows: list[Document], now: datetime, *, first: str = "") -> list[
     return [*_fixed(rows, now), *major, *settings, *minor]
 
 
-def _row(run: Any) -> Document:
-    row: Document = {**run.document, "id": run.id}
-    return row
-
-
 def _fixed(rows: list[Document], now: datetime) -> list[Column]:
     status = [row["status"] for row in rows]
     progress = [each.get("progress") or {} for each in status]
     phases = [str(each.get("phase", "")) for each in status]
     columns = [
-        Column(title="run", cells=[row["id"] for row in rows]),
+        Column(title="run", cells=[row["_id"] for row in rows]),
         Column(title="experiment", cells=[_text(row["experiment"]) for row in rows]),
         Column(title="phase", cells=phases, styles=_PHASE_STYLES),
     ]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, overload
 
 from ptutils.core.catalogue import find
+from ptutils.core.document import plain_filter
 from ptutils.core.identity import is_expired, now
 from ptutils.core.query import parse_query
 from ptutils.core.run import Run
@@ -49,14 +50,14 @@ class Runs:
         """
         source = self._truthful()
         documents = source._find(
-            "runs", filter or {}, sort=list(sort), limit=limit, skip=skip
+            "runs", plain_filter(filter or {}), sort=list(sort), limit=limit, skip=skip
         )
         return Found([Run(self._db, document) for document in documents])
 
     def where(self, text: str, *, limit: int = 0) -> Found:
         """Return the runs that match a query in words.
 
-        Example: ``"config.trainer.model.optimizer.lr < 0.1 and 'best' in tags"``.
+        Example: ``"config.trainer.model.optimizer.lr < 0.1 and tags has best"``.
 
         Raises:
             QueryError: If the text is wrong; the message points at the place.

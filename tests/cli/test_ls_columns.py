@@ -12,7 +12,7 @@ NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
 def row(**changes: Any) -> dict[str, Any]:
     return {
-        "id": "3f9k2",
+        "_id": "3f9k2",
         "experiment": "digits",
         "created": datetime(2026, 11, 20, tzinfo=UTC),
         "status": {
