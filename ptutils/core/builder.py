@@ -16,6 +16,7 @@ from ptutils.core.check import argument_faults, checked
 from ptutils.core.late import Late, late_parameter
 from ptutils.core.references import is_reference, places
 from ptutils.core.signature import arranged, signature_of
+from ptutils.core.tree import is_plain
 from ptutils.core.trust import name_for, resolve
 from ptutils.errors import ConfigError, PtutilsError
 from ptutils.meta.config import Config, Configuration
@@ -82,6 +83,8 @@ class _Build:
 
     def _built(self, value: Value, path: str) -> Value:
         if type(value) in (list, tuple):
+            if is_plain(value):
+                return value
             return type(value)(
                 self.value(item, _join(path, index)) for index, item in enumerate(value)
             )

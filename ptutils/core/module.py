@@ -96,7 +96,8 @@ class Module:
         known = vars(self)
         if name in known:
             # A child that is replaced while running changes the config of the tree.
-            if tree.holds_child(value) or tree.holds_child(known[name]):
+            both = (value, known[name])
+            if not tree.is_plain(both) and any(map(tree.holds_child, both)):
                 self._ptutils.replaced.add(name)
         elif name in _META:
             raise ConfigError(

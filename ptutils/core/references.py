@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
 
+from ptutils.core.tree import is_plain
 from ptutils.errors import ConfigError, PtutilsError, nearest
 from ptutils.meta.values import Value
 
@@ -18,14 +19,18 @@ def is_reference(value: Value) -> bool:
 def places(
     value: Value, path: str = "", provided: Container[str] = ()
 ) -> Iterator[tuple[str, Value]]:
-    """Yield everything in a config with its path, nothing below what is provided."""
+    """Yield everything in a config that may be built, with its dotted path.
+
+    Nothing below what is provided, and no items of lists of plain values, which may be
+    long.
+    """
     yield path, value
     items: Iterator[tuple[object, Value]] = iter(())
     if path in provided:
         return
     if isinstance(value, Mapping):
         items = iter(value.items())
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, list | tuple) and not is_plain(value):
         items = iter(enumerate(value))
     for name, item in items:
         yield from places(item, f"{path}.{name}" if path else str(name), provided)

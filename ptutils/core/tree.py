@@ -28,6 +28,7 @@ __all__ = [
     "is_child",
     "is_module",
     "is_net",
+    "is_plain",
     "parts",
     "state_of",
     "walk",
@@ -46,6 +47,11 @@ def is_child(value: object) -> bool:
     if kind in _PLAIN or kind is Config:
         return False
     return hasattr(kind, "state_dict") and hasattr(kind, "load_state_dict")
+
+
+def is_plain(values: Iterable[object]) -> bool:
+    """Tell quickly whether all of ``values`` are plain, so that none is a child."""
+    return _PLAIN.issuperset(map(type, values))
 
 
 def is_module(value: object) -> bool:
@@ -149,19 +155,20 @@ def draw(module: Any) -> str:
 
 def _inside(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any]]:
     # Only the plain containers are looked into: a subclass is somebody's own thing.
-    items: Iterable[tuple[Any, Any]]
+    keys: Iterable[Any]
+    items: Iterable[Any]
     if type(value) in (list, tuple):
-        items = enumerate(value)
+        keys, items = range(len(value)), value
     elif type(value) is dict:
-        items = value.items()
+        keys, items = value.keys(), value.values()
     else:
-        items = ()
-    if any(value is outer for outer in above):
-        items = ()
-    for key, item in items:
+        return
+    if is_plain(items) or any(value is outer for outer in above):
+        return
+    for key, item in zip(keys, items, strict=True):
         if is_child(item):
             yield str(key), item
-        elif type(item) not in _PLAIN:
+        else:
             for inner, child in _inside(item, (*above, value)):
                 yield f"{key}.{inner}", child
 
@@ -229,6 +236,8 @@ class _Description:
         described: Value
         if isinstance(value, Mapping):
             described = {k: self.of(v, _join(path, k)) for k, v in value.items()}
+        elif is_plain(value):
+            described = type(value)(value)
         else:
             described = type(value)(
                 self.of(item, _join(path, index)) for index, item in enumerate(value)

@@ -18,12 +18,13 @@ def test_reference_is_a_dict_with_ref_alone() -> None:
 
 
 def test_places_are_named_by_keys_and_positions() -> None:
-    assert [path for path, _ in places({"a": [1, {"b": 2}]})] == [
+    assert [path for path, _ in places({"a": [1, {"b": 2}], "c": [1, 2]})] == [
         "",
         "a",
         "a.0",
         "a.1",
         "a.1.b",
+        "c",
     ]
 
 
