@@ -1,4 +1,4 @@
-"""Ids sort by time; a lease holds exactly as long as its process lives and renews it."""
+"""Ids sort by time; a lease holds while its process lives and renews it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""History survives its way into a database, and a resume leaves the right part of it."""
+"""History comes back from a database, and a resume leaves the right part of it."""
 
 from __future__ import annotations
 

@@ -39,12 +39,10 @@ def test_termination_ends_with_the_code_of_the_signal() -> None:
 
 def test_second_interrupt_is_raised_at_once() -> None:
     reasons: list[str] = []
-    with (
-        pytest.raises(KeyboardInterrupt, match="interrupted twice by Ctrl-C"),
-        listening(reasons.append),
-    ):
+    with listening(reasons.append):
         signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt, match="interrupted twice by Ctrl-C"):
+            signal.raise_signal(signal.SIGINT)
     assert reasons == ["interrupted by Ctrl-C"]
 
 

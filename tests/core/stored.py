@@ -1,0 +1,58 @@
+"""Runs as they lie in a database, made without training anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ptutils.core.recorder import Recorder
+from ptutils.db.memory import MemoryInterface
+from ptutils.meta.history import History
+from ptutils.meta.status import Phase, Status
+
+ENCODED = {
+    "config": {"class": "Session", "betas": (0.9, 0.99)},
+    "source": {"host": "here", "command": ["train.py"]},
+    "lineage": {"verb": "new", "parent": None, "checkpoint": None, "overrides": {}},
+}
+FIELDS = {"experiment": "test", "tags": ["good"], "notes": ""}
+
+
+class Writer:
+    """A recorder, and what it writes."""
+
+    def __init__(self, db: Any = None) -> None:
+        self.db = db or MemoryInterface()
+        self.history = History()
+        self.status = Status()
+        self.status.to(Phase.RUNNING)
+        self.recorder = Recorder(self.db, self.history, self.status.state_dict)
+
+    def create(self) -> str:
+        return self.recorder.create(dict(FIELDS), dict(ENCODED))
+
+    def record(self, *steps: int) -> None:
+        for step in steps:
+            self.history.record(step, 0, "loss", 1.0 / step)
+
+    def save(self, step: int, why: str = "schedule", **state: Any) -> Any:
+        fields = {
+            "step": step,
+            "epoch": 0,
+            "why": why,
+            "metrics": {},
+            "elapsed_s": 0.5 * step,
+        }
+        return self.recorder.checkpoint(state or {"step": step}, fields, None)
+
+    def end(self) -> None:
+        self.status.to(Phase.COMPLETED)
+        self.recorder.finish()
+
+
+def killed(db: Any, run_id: str) -> None:
+    """Leave a run as its process would have if it had been killed."""
+    db.update({"_id": run_id}, {"$set": {"lease.born": -1}}, collection="runs")
+
+
+def steps_of(history: History) -> list[int]:
+    return list(history["loss"].steps) if history.paths() else []
