@@ -197,7 +197,8 @@ def _require_there(
     for name in handler.reads:
         if name in there:
             continue
-        late = [other.name for other in ordered if name in other.writes]
+        others = (other for other in ordered if other is not handler)
+        late = [other.name for other in others if name in other.writes]
         guess = nearest(name, there)
         got, fix = f"a parameter {name!r}, which nobody provides there", ""
         if late:
