@@ -77,7 +77,8 @@ def write_yaml(value: Value) -> str:
 def _fault(error: yaml.MarkedYAMLError, text: str, source: str) -> FormatError:
     mark = error.problem_mark or error.context_mark
     line = mark.line if mark else 0
-    content = (text.splitlines() or [""])[min(line, text.count("\n"))]
+    lines = text.splitlines() or [""]
+    content = lines[min(line, len(lines) - 1)]  # The fault may lie past the end.
     indent = content[: len(content) - len(content.lstrip())]
     return FormatError(
         f"cannot read {source}, line {line + 1}",

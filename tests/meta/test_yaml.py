@@ -86,6 +86,7 @@ def test_anchors_unfold() -> None:
         ("1: x\n1.0: y", "line 2(?s:.*)1.0 again, first on line 1"),
         ("a:\n\tb: 1", "line 2(?s:.*)spaces instead of tabs"),
         ("a: [1", "line 1(?s:.*)while parsing a flow sequence"),
+        ("a: [1\n", "line 2(?s:.*)while parsing a flow sequence"),
         ("a: 1\n---\nb: 1", "line 2(?s:.*)another document"),
         ("a: 1\nb: !!python/name:os.system ''", "line 2(?s:.*)python/name:os.system"),
         ("? [1]\n: 2", "line 1(?s:.*)unhashable key"),
