@@ -36,6 +36,14 @@ def test_listing_runs_loads_no_torch(command: Command, tmp_path: Path) -> None:
     assert not loaded & {"torch", "numpy", "pandas", "pymongo"}
 
 
+def test_progress_can_be_turned_off(terminal: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(CONFIG)
+    program = terminal("-m", "ptutils.cli", "run", "tiny.yaml", "progress=false")
+    program.expect(pexpect.EOF)
+
+    assert program.before.startswith("run ")
+
+
 def test_ctrl_c_saves_and_says_how_to_go_on(terminal: Terminal, tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(CONFIG)
     program = terminal("-m", "ptutils.cli", "run", "tiny.yaml", LONG)
