@@ -24,7 +24,7 @@ class EarlyStopping(Callback):
         threshold: By how much the metric must improve to count, in its own units.
 
     Raises:
-        ConfigError: If ``patience`` is not positive.
+        ConfigError: If ``patience`` is not positive, or ``mode`` unknown.
     """
 
     def __init__(
@@ -42,6 +42,14 @@ class EarlyStopping(Callback):
                 expected="an int of at least 1",
                 got=str(patience),
                 fix="give the number of validations to wait",
+            )
+        if mode not in ("min", "max"):
+            raise ConfigError(
+                "cannot tell what is better",
+                path="mode",
+                expected="min or max",
+                got=repr(mode),
+                fix="say min for a loss, max for an accuracy",
             )
         self.metric = metric
         self.patience = patience

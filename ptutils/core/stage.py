@@ -97,10 +97,6 @@ class Stage(Module, abc.ABC):
         """Return the triggers before and after this stage, where it is called so."""
         return (f"before_{name}", *self.opens), (*self.closes, f"after_{name}")
 
-    @classmethod
-    def _ptutils_takes(cls, name: str) -> bool:
-        return name != "parts"  # Any name may be a stage's.
-
     def _require_stage(self, name: str, stage: object) -> None:
         kind = type(self).__qualname__
         if stage is None and name not in self.defaults:

@@ -187,8 +187,7 @@ class ValidateBatch(Stage):
 
     def run(self, values: Values) -> None:
         """Run the stages inside."""
-        for part in self.parts:
-            part(values)
+        super().run(values)
 
 
 class Validate(Stage):

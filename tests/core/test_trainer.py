@@ -1,0 +1,400 @@
+"""A Trainer alone, with data and without a Session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torchmetrics.classification import MulticlassRecall
+
+import ptutils
+from ptutils.backends.torch import TorchBackend
+from ptutils.core.builder import build
+from ptutils.core.schedule import Schedule
+from ptutils.data.loader import DataLoader
+from ptutils.data.provider import DataProvider
+from ptutils.errors import ConfigError, DataError
+from tests.core.training import (
+    STEPS_PER_EPOCH,
+    TRIGGERS,
+    Witness,
+    data,
+    provider,
+    reacting,
+    train,
+    trainer,
+)
+
+LOSS = "train.loss"
+
+
+def test_training_ends_with_the_schedule() -> None:
+    made = trainer()
+    assert made(provider(), schedule=Schedule("2 epochs")) == ""
+    assert (made.step, made.epoch) == (2 * STEPS_PER_EPOCH, 2)
+
+
+def test_a_schedule_may_be_left_out() -> None:
+    made = trainer()
+    made.train(provider())
+    assert made.epoch == 10
+
+
+def test_training_reduces_the_loss() -> None:
+    made = trainer(net=torch.nn.Linear(3, 1))
+    train(made, "20 epochs")
+    losses = made.history["valid.loss"].values
+    assert losses[-1] < losses[0] / 10
+
+
+def test_triggers_come_in_the_order_of_the_drawing() -> None:
+    witness = Witness()
+    made = trainer(witness)
+    made.train(provider(), schedule=Schedule("1 epoch"))
+    first_seen = list(dict.fromkeys(entry[0] for entry in witness.log))
+    assert first_seen == list(TRIGGERS)
+
+
+def test_step_counts_updates_done_and_epoch_full_passes() -> None:
+    witness = Witness()
+    train(trainer(witness), "2 epochs")
+    assert [step for _, step, _ in witness.seen("before_update")] == list(range(8))
+    assert [step for _, step, _ in witness.seen("after_update")] == list(range(1, 9))
+    assert witness.seen("after_epoch") == [("after_epoch", 4, 0), ("after_epoch", 8, 1)]
+    assert witness.seen("after_looper") == [("after_looper", 8, 2)]
+
+
+def test_num_batches_is_known_from_the_start() -> None:
+    seen: list[int] = []
+
+    def note(num_batches: int) -> None:
+        seen.append(num_batches)
+
+    train(trainer(reacting("before_looper", note), reacting("after_epoch", note)))
+    assert seen == [STEPS_PER_EPOCH, STEPS_PER_EPOCH]
+
+
+def test_metrics_are_those_of_the_last_validation() -> None:
+    seen: list[dict[str, float]] = []
+
+    def note(metrics: dict[str, float]) -> None:
+        seen.append(metrics)
+
+    made = trainer(reacting("before_validate", note), reacting("after_validate", note))
+    train(made)
+    assert seen[0] == {}
+    assert seen[1] == made.metrics
+    assert made.metrics["valid.error"] == made.history.last("valid.error").value
+
+
+def test_every_trigger_offers_what_the_training_is_made_of() -> None:
+    seen: list[Any] = []
+
+    def note(
+        trainer: Any, session: Any, model: Any, schedule: Any, history: Any, status: Any
+    ) -> None:
+        seen.extend([trainer, session, model, schedule, history, status])
+
+    made, schedule = trainer(reacting("before_epoch", note)), Schedule("1 epoch")
+    made.train(provider(), schedule=schedule)
+    expected = [made, None, made.model, schedule, made.history, made.status]
+    assert all(one is other for one, other in zip(seen, expected, strict=True))
+
+
+def test_a_session_is_offered_with_its_history_and_status() -> None:
+    seen: list[Any] = []
+
+    def note(session: Any, history: Any, status: Any) -> None:
+        seen.extend([session, history, status])
+
+    made, session = trainer(reacting("before_epoch", note)), ptutils.Module()
+    made.train(provider(), schedule=Schedule("1 epoch"), session=session)
+    expected = [session, session.history, session.status]
+    assert all(one is other for one, other in zip(seen, expected, strict=True))
+    assert session.history.paths() == [LOSS, "valid.loss", "valid.error"]
+
+
+def test_callbacks_of_model_and_caller_come_before_the_trainers() -> None:
+    seen: list[str] = []
+
+    def noting(name: str) -> Any:
+        return reacting("before_epoch", lambda: seen.append(name))
+
+    made, registry = trainer(noting("trainer")), ptutils.Callbacks()
+    made.model.callbacks.register(noting("model"))
+    registry.register(noting("caller"))
+    registries = [registry, made.model.callbacks]
+    made.train(provider(), schedule=Schedule("1 epoch"), registries=registries)
+    assert seen == ["caller", "model", "trainer"]
+
+
+class Away(TorchBackend):
+    """A backend whose device is not where batches come from."""
+
+    def __init__(self) -> None:
+        self.num_moved = 0
+
+    def is_local(self, device: Any) -> bool:
+        return False
+
+    def to_device(self, batch: Any, device: Any) -> Any:
+        self.num_moved += isinstance(batch, tuple)
+        return super().to_device(batch, device)
+
+
+def test_batches_are_moved_to_a_device_that_is_elsewhere() -> None:
+    made = trainer()
+    made.model.backend = away = Away()
+    train(made)
+    assert away.num_moved == STEPS_PER_EPOCH + 3
+
+
+def test_losses_are_recorded_by_step_and_epoch() -> None:
+    made = trainer()
+    train(made, "2 epochs")
+    column = made.history[LOSS]
+    assert list(column.steps) == list(range(1, 9))
+    assert list(column.epochs) == [0] * 4 + [1] * 4
+
+
+def test_changed_gradients_are_what_the_optimizer_sees() -> None:
+    def clear(gradients: Any) -> dict[str, Any]:
+        zeros = {name: torch.zeros_like(value) for name, value in gradients.items()}
+        return {"gradients": zeros}
+
+    made = trainer(reacting("after_gradient", clear, writes=("gradients",)))
+    before = [weight.detach().clone() for weight in made.model.net.parameters()]
+    train(made)
+    assert all(map(torch.equal, before, made.model.net.parameters()))
+
+
+def test_changed_batch_is_what_the_net_sees() -> None:
+    def blank(batch: Any) -> dict[str, Any]:
+        return {"batch": (torch.zeros_like(batch[0]), torch.zeros_like(batch[1]))}
+
+    linear = torch.nn.Linear(3, 1, bias=False)
+    train(
+        made := trainer(reacting("before_gradient", blank, writes="batch"), net=linear)
+    )
+    assert list(made.history[LOSS].values) == [0.0] * STEPS_PER_EPOCH
+
+
+def test_validation_weighs_the_uneven_last_batch_exactly() -> None:
+    linear = torch.nn.Linear(3, 1)
+    made = trainer(net=linear)
+    train(made)
+    inputs, targets = data(5).reader.read_batch(range(5))
+    whole = torch.nn.functional.mse_loss(linear(inputs), targets)
+    assert made.metrics["valid.loss"] == pytest.approx(whole.item(), rel=1e-6)
+    error = (linear(inputs) - targets).abs().mean()
+    assert made.metrics["valid.error"] == pytest.approx(error.item(), rel=1e-6)
+
+
+def test_validation_is_without_dropout_and_gives_the_mode_back() -> None:
+    modes: list[tuple[str, bool]] = []
+
+    def noting(trigger: str) -> Any:
+        return reacting(
+            trigger, lambda model: modes.append((trigger, model.net.training))
+        )
+
+    triggers = ("after_update", "after_loss", "after_validate")
+    train(trainer(*map(noting, triggers)), "3 steps", validate="2 steps")
+    assert modes == [
+        ("after_update", True),
+        ("after_update", True),
+        *[("after_loss", False)] * 3,
+        ("after_validate", True),
+        ("after_update", True),
+    ]
+
+
+def test_metrics_begin_anew_in_every_validation() -> None:
+    made = trainer(optimizer=build(torch.optim.SGD, lr=0.0))
+    train(made, "2 epochs")
+    first, second = made.history["valid.error"].values
+    assert first == second
+
+
+def test_validation_in_the_middle_of_epochs() -> None:
+    made = trainer()
+    train(made, "4 epochs", validate="7 steps")
+    column = made.history["valid.loss"]
+    assert (list(column.steps), list(column.epochs)) == ([7, 14], [1, 3])
+
+
+def test_validation_by_steps_at_the_end_of_an_epoch_is_done_once() -> None:
+    made = trainer()
+    train(made, "2 epochs", validate="4 steps")
+    assert list(made.history["valid.loss"].steps) == [4, 8]
+
+
+def test_validation_by_seconds() -> None:
+    made = trainer()
+    made.train(
+        provider(), schedule=Schedule("3 steps", validate="10 s"), elapsed_s=35.0
+    )
+    assert list(made.history["valid.loss"].steps) == [1]
+
+
+def test_no_validation_needs_no_split_for_it() -> None:
+    loaders = {"train": DataLoader(batch_size=4)}
+    made = trainer()
+    schedule = Schedule("1 epoch", validate=None)
+    made.train(DataProvider({"train": data()}, loaders), schedule=schedule)
+    assert made.metrics == {}
+
+
+def test_duration_in_steps_ends_inside_an_epoch() -> None:
+    made = trainer()
+    train(made, "6 steps")
+    assert (made.step, made.epoch) == (6, 1)
+
+
+def test_duration_in_steps_that_ends_with_an_epoch_completes_it() -> None:
+    made = trainer()
+    train(made, "4 steps")
+    assert (made.step, made.epoch) == (4, 1)
+    assert list(made.history["valid.loss"].steps) == [4]
+
+
+def test_duration_in_seconds() -> None:
+    made = trainer()
+    made.train(provider(), schedule=Schedule("5 s"), elapsed_s=5.0)
+    assert made.step == 0
+
+
+def test_finished_training_does_nothing_more() -> None:
+    made, given = trainer(), provider()
+    for _ in range(2):
+        made.train(given, schedule=Schedule("6 steps"))
+    assert made.step == 6
+
+
+def test_training_is_extended_in_the_same_process() -> None:
+    made, given = trainer(), provider()
+    for duration in ("3 steps", "2 epochs"):
+        made.train(given, schedule=Schedule(duration))
+    assert list(made.history[LOSS].steps) == list(range(1, 9))
+
+
+def test_checkpoints_are_due_after_steps_and_epochs() -> None:
+    made, saved = trainer(), []
+
+    def save(why: str) -> None:
+        saved.append((why, made.step, made.epoch))
+
+    made.train(
+        provider(), schedule=Schedule("2 epochs", checkpoint="3 steps"), save=save
+    )
+    made.train(provider(), schedule=Schedule("3 epochs"), save=save)
+    assert saved == [("schedule", 3, 0), ("schedule", 6, 1), ("schedule", 12, 3)]
+
+
+def test_properties_before_training_are_those_of_the_state() -> None:
+    made = trainer()
+    assert (made.step, made.epoch, made.metrics) == (0, 0, {})
+    assert (made.elapsed_s, made.reason) == (0.0, "")
+
+
+def test_elapsed_time_goes_on_from_earlier_processes() -> None:
+    made = trainer()
+    made.train(provider(), schedule=Schedule("1 step"), elapsed_s=100.0)
+    assert made.elapsed_s > 100.0
+
+
+def test_interruption_finishes_the_step_and_keeps_the_first_reason() -> None:
+    def interrupt(trainer: Any) -> None:
+        trainer.interrupt("first")
+        trainer.interrupt("second")
+
+    made = trainer(reacting("before_gradient", interrupt))
+    assert train(made) == made.reason == "first"
+    assert made.step == 1
+
+
+def test_interruption_before_training_takes_no_step() -> None:
+    made = trainer()
+    made.interrupt("early")
+    assert train(made) == "early"
+    assert made.step == 0
+    assert train(made) == ""
+
+
+def test_loading_forgets_an_interruption() -> None:
+    made = trainer()
+    made.interrupt("early")
+    made.load_state_dict(trainer().state_dict())
+    assert train(made) == ""
+
+
+def test_failure_passes_through_and_keeps_the_counters() -> None:
+    def fail(step: int) -> None:
+        if step == 2:
+            raise ZeroDivisionError("by the test")
+
+    made = trainer(reacting("before_gradient", fail))
+    with pytest.raises(ZeroDivisionError, match="by the test"):
+        train(made)
+    assert made.state.step == 2
+
+
+@pytest.mark.parametrize(
+    ("missing", "fix"),
+    [
+        (("criterion",), "add criterion"),
+        (("optimizer",), "add optimizer, say {class: torch.optim.AdamW"),
+        (("criterion", "optimizer"), "add criterion"),
+    ],
+)
+def test_model_without_what_training_needs_is_refused(
+    missing: tuple[str, ...], fix: str
+) -> None:
+    made = trainer(**dict.fromkeys(missing))
+    with pytest.raises(ConfigError, match="cannot train this Model") as caught:
+        train(made)
+    assert f"no {' and no '.join(missing)}" in str(caught.value)
+    assert fix in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("split", "fix"),
+    [
+        ("valid", "set schedule.validate to null"),
+        ("train", "add a loader for the split"),
+    ],
+)
+def test_missing_split_is_refused(split: str, fix: str) -> None:
+    given: Any = provider()
+    del given.loaders[split]
+    with pytest.raises(ConfigError, match=f"without a loader for '{split}'") as caught:
+        trainer().train(given)
+    assert fix in str(caught.value)
+
+
+def test_data_without_loaders_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no loaders"):
+        trainer().train(DataProvider({}, {}))
+
+
+def test_batch_that_is_no_pair_is_refused() -> None:
+    inputs = torch.randn(4, 3)
+    sets = {"train": torch.utils.data.TensorDataset(inputs)}
+    given = DataProvider(sets, {"train": DataLoader(batch_size=2)})
+    with pytest.raises(DataError, match="cannot go forward with this batch"):
+        trainer().train(given, schedule=Schedule("1 epoch", validate=None))
+
+
+def test_metric_of_several_numbers_is_refused() -> None:
+    inputs = torch.randn(4, 3)
+    dataset = ptutils.Dataset(ptutils.ArrayReader(inputs, torch.tensor([0, 1, 2, 0])))
+    loaders = {"train": DataLoader(batch_size=2), "valid": DataLoader(batch_size=2)}
+    recall = MulticlassRecall(num_classes=3, average=None)
+    made = trainer(
+        net=torch.nn.Linear(3, 3),
+        criterion=torch.nn.CrossEntropyLoss(),
+        metrics={"recall": recall},
+    )
+    with pytest.raises(ConfigError, match="cannot record the metric 'recall'"):
+        made.train(DataProvider({"train": dataset, "valid": dataset}, loaders))
