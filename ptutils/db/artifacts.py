@@ -89,6 +89,7 @@ class Packs:
             raise DatabaseError(
                 "cannot write an artifact pack",
                 path=str(self.folder),
+                expected="room, and the right to write",
                 got=error.strerror or str(error),
                 fix="free space or make the folder writable; nothing was changed",
             ) from error

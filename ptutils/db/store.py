@@ -32,6 +32,9 @@ _CACHE_KIB: Final = 1 << 15
 _RETRIED: Final = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")
 _WHOLE: Final = ("COMMIT", "ROLLBACK")
 _PART: Final = ("RELEASE part", "ROLLBACK TO part", "RELEASE part")
+_OURS: Final = "a SQLite file of ptutils"
+_ANOTHER: Final = "choose another name; what is there was left as it is"
+_WRITABLE: Final = "make both writable, or go on with a copy elsewhere"
 _SCHEMA: Final = (
     """CREATE TABLE collections (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
        count INTEGER NOT NULL DEFAULT 0)""",
@@ -119,7 +122,9 @@ class Store:
             self._connection.execute("SAVEPOINT part")
             return self._connection
         if begin == "BEGIN IMMEDIATE" and self.path.exists() and not self.is_writable():
-            raise self._refusal("a file and a folder that may be written", "read-only")
+            raise self._refusal(
+                "a file and a folder that may be written", "read-only", _WRITABLE
+            )
         deadline = time.monotonic() + _PATIENCE_S
         while True:
             try:
@@ -151,7 +156,7 @@ class Store:
                 fix=f"mkdir -p {self.path.parent}",
             )
         if self.path.is_dir():
-            raise self._refusal("a SQLite file of ptutils", "a folder")
+            raise self._refusal(_OURS, "a folder", _ANOTHER)
         is_new = not self.path.exists() or self.path.stat().st_size == 0
         mode = "rwc" if self.is_writable() or is_new else self._reading_mode()
         connection = sqlite3.connect(
@@ -200,7 +205,7 @@ class Store:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
         if application != _APPLICATION and (tables or version):
-            raise self._refusal("a SQLite file of ptutils", "one of another program")
+            raise self._refusal(_OURS, "one of another program", _ANOTHER)
         return int(version)
 
     def _create(self, connection: sqlite3.Connection) -> None:
@@ -225,7 +230,7 @@ class Store:
     def _as_ours(self, error: sqlite3.Error) -> DatabaseError:
         name = getattr(error, "sqlite_errorname", "")
         if name == "SQLITE_NOTADB":
-            return self._refusal("a SQLite file of ptutils", "a file that is none")
+            return self._refusal(_OURS, "a file that is none", _ANOTHER)
         if name.startswith("SQLITE_CORRUPT"):
             return CorruptError(
                 "cannot read this database",

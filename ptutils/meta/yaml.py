@@ -84,7 +84,9 @@ def _fault(error: yaml.MarkedYAMLError, text: str, source: str) -> FormatError:
         f"cannot read {source}, line {line + 1}",
         expected="well-formed YAML, each key once",
         got=": ".join(filter(None, (error.context, error.problem))),
-        fix="indent with spaces instead of tabs" if "\t" in indent else "",
+        fix="indent with spaces instead of tabs"
+        if "\t" in indent
+        else "mend that line, or the one above",
     )
 
 

@@ -66,6 +66,7 @@ def read(path: str | os.PathLike[str], *, trust: bool = False) -> Value:
     except OSError as error:
         raise FormatError(
             f"cannot read {file}",
+            expected="a file that is there and may be read",
             got=error.strerror or str(error),
             fix=_near_file(file),
         ) from error
@@ -88,6 +89,7 @@ def write(path: str | os.PathLike[str], value: Value) -> Path:
     except OSError as error:
         raise FormatError(
             f"cannot write {file}",
+            expected="room, and the right to write",
             got=error.strerror or str(error),
             fix="choose a folder that exists, may be written and has room",
         ) from error
@@ -117,4 +119,8 @@ def _load(suffix: str) -> None:
 
 def _near_file(file: Path) -> str:
     near = nearest(file.name, os.listdir(file.parent) if file.parent.is_dir() else ())
-    return f"did you mean {str(file.with_name(near))!r}?" if near else ""
+    return (
+        f"did you mean {str(file.with_name(near))!r}?"
+        if near
+        else "check its name and its permissions"
+    )
