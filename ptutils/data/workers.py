@@ -12,7 +12,6 @@ and any number of them gives the same batches.
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import functools
 import gc
@@ -22,6 +21,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Iterable, Iterator
+from multiprocessing import util
 from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Semaphore
 from types import FrameType
@@ -106,8 +106,9 @@ class _Crew:
         self._ready = context.Semaphore(0)
         self._leaving = context.Value(ctypes.c_bool, False)
         weakref.finalize(self, _let_go, self._leaving)
-        # Registered later than multiprocessing's own, so it runs before it ends them.
-        atexit.register(_let_go, self._leaving)
+        # In a process that multiprocessing started, too, where no atexit function runs:
+        # its finalizers come before it ends the workers and waits for them.
+        util.Finalize(None, _let_go, (self._leaving,), exitpriority=0)
         self._tasks = _Tasks()
         self._loader: TorchLoader[Value] = TorchLoader(
             reader,  # type: ignore[arg-type]  # torch calls __getitems__ alone
