@@ -20,8 +20,8 @@ from ptutils.core.checkpoint import (
     encode_state,
 )
 from ptutils.core.identity import is_expired, new_lease, new_run_id, now
-from ptutils.core.series import chunk_documents
-from ptutils.errors import DatabaseError, LeaseError, NotFoundError
+from ptutils.core.series import chunk_documents, plain_summary
+from ptutils.errors import LeaseError, NotFoundError
 from ptutils.meta.history import History
 from ptutils.meta.values import Document, Value
 
@@ -242,16 +242,20 @@ class Recorder:
         changes = {
             "lease": lease,
             "status": self._status(),
-            "summary": self._history.summary(),
+            "summary": plain_summary(self._history.summary()),
         }
         mine = {"_id": self.run_id, "lease.owner": self._owner}
         if not self.db._update("runs", mine, {"$set": changes}):
-            self._document(self.run_id)
+            has_owner = self._document(self.run_id)["lease"] is not None
             raise LeaseError(
                 f"cannot go on writing run {self.run_id!r}",
                 expected="the lease that this process held",
-                got="another process took the run over",
-                fix="let that process finish, or branch the run",
+                got="another process took the run over"
+                if has_owner
+                else "the run has ended",
+                fix="let that process finish, or branch the run"
+                if has_owner
+                else "resume or branch the run",
             )
 
     def _document(self, run_id: str) -> Document:

@@ -8,6 +8,7 @@ History, and stay readable.
 from __future__ import annotations
 
 import array
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
@@ -15,7 +16,7 @@ from typing import TypeVar
 from ptutils.meta.history import Chunk, History
 from ptutils.meta.values import Document, Value
 
-__all__ = ["chunk_documents", "history_of", "visible_chunks"]
+__all__ = ["chunk_documents", "history_of", "plain_summary", "visible_chunks"]
 
 _Number = TypeVar("_Number", int, float)
 
@@ -75,6 +76,28 @@ def history_of(
     return history
 
 
+def plain_summary(summary: Document) -> Document:
+    """Return a History's summary with ints of more than 64 bits as floats.
+
+    Databases compare runs by it; the History itself stays exact.
+    """
+    return {
+        name: plain_summary(value)
+        if isinstance(value, dict)
+        else _as_float(value)
+        if _is_long(value)
+        else value
+        for name, value in summary.items()
+    }
+
+
+def _as_float(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
 def _unpacked(document: Document) -> Chunk:
     values = document["values"]
     return Chunk(
@@ -82,7 +105,7 @@ def _unpacked(document: Document) -> Chunk:
         epochs=_filled(array.array("q"), document["epochs"]),
         values=_filled(array.array("d"), values)
         if isinstance(values, bytes)
-        else values,
+        else [int(v, 16) if isinstance(v, str) else v for v in values],
     )
 
 
@@ -105,7 +128,12 @@ def _packed(
 def _packed_values(values: Sequence[Value]) -> Value:
     if all(type(value) is float for value in values):
         return _packed("d", values)
-    return list(values)
+    # No database keeps longer ints: they are written out.
+    return [hex(value) if _is_long(value) else value for value in values]
+
+
+def _is_long(value: Value) -> bool:
+    return type(value) is int and not -(2**63) <= value < 2**63
 
 
 def _filled(

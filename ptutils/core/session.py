@@ -132,11 +132,14 @@ class Session(Module):
     def checkpoint(self, why: str = "manual") -> None:
         """Save the whole State; durable when this returns. Nothing without a database.
 
-        Call it between steps: from a callback of ``end_of_training_step``, or after
-        the run.
+        Call it between steps, while the session runs: from a callback of
+        ``end_of_training_step``.
 
         Args:
             why: What for; part of the checkpoint.
+
+        Raises:
+            LeaseError: If the run has ended, or another process took it over.
         """
         recorder, trainer = self._recorder, self.trainer
         if recorder is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,7 @@ from ptutils.core.identity import new_lease
 from ptutils.core.recorder import Recorder
 from ptutils.core.run import place_of
 from ptutils.db.memory import MemoryInterface
-from ptutils.errors import DatabaseError, LeaseError, NotFoundError
+from ptutils.errors import DatabaseError, EncodeError, LeaseError, NotFoundError
 from tests.core.stored import ENCODED, FIELDS, Writer, killed, steps_of
 
 
@@ -203,6 +204,35 @@ def test_deleted_run_can_neither_be_written_nor_taken_over(writer: Writer) -> No
         writer.recorder.beat()
     with pytest.raises(NotFoundError, match="is not in the database"):
         writer.recorder.acquire(writer.recorder.run_id, ENCODED, place_of(None))
+
+
+def test_run_that_has_ended_is_not_written_any_more(writer: Writer) -> None:
+    writer.end()
+    with pytest.raises(LeaseError, match="the run has ended"):
+        writer.save(1)
+
+
+def test_value_that_is_no_number_costs_no_other_point(writer: Writer) -> None:
+    writer.record(1)
+    writer.history.record(1, 0, "words", "many")
+    with pytest.raises(EncodeError, match="cannot read one number from this value"):
+        writer.recorder.beat()
+    writer.record(2)
+    writer.end()
+    assert stored(writer) == [1, 2]
+
+
+def test_int_that_no_database_keeps_is_exact_in_history_and_compares_in_the_summary(
+    writer: Writer,
+) -> None:
+    values = [10**20, -(10**400), 10**400]
+    for value in values:
+        writer.history.record(1, 0, "flops", value)
+    writer.end()
+    run = writer.db.runs.find({"summary.flops.first": {"$gt": 1e19}})[0]
+    assert list(run.history["flops"].values) == values
+    assert (run.summary.flops.first, run.summary.flops.min) == (1e20, -math.inf)
+    assert run.summary.flops.max == math.inf
 
 
 @pytest.mark.usefixtures("fast")

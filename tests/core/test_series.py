@@ -31,7 +31,13 @@ def read(documents: list[dict[str, Any]], visible: Any, path: str = "loss") -> A
 
 @pytest.mark.parametrize(
     "values",
-    [[0.5, -0.0, math.inf], [1, -(2**63), 2**63 - 1], [True, False], [1, 2.0, True]],
+    [
+        [0.5, -0.0, math.inf],
+        [1, -(2**63), 2**63 - 1],
+        [True, False],
+        [1, 2.0, True],
+        [2**64, -1],
+    ],
 )
 def test_values_come_back_with_their_types(values: list[Any]) -> None:
     stored = [loads(dumps(each)) for each in documents_of({"loss": values})]
