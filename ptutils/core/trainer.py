@@ -90,9 +90,7 @@ class Trainer(Module):
         values = self._offered(provider, schedule, session)
         clock = Clock(schedule, elapsed_s)
         values.update(clock=clock, settle=settle, save=save)
-        every = [*registries, self.model.callbacks, self.callbacks]
-        once = {id(registry): registry for registry in every}.values()
-        loop = compile_stages(self.looper, "looper", once, values)
+        loop = compile_stages(self.looper, "looper", self._all(registries), values)
         values.update(self.state.lasting)
         self._add_boundaries(values)
         clock.leave_step_boundary(values["step"])
@@ -141,6 +139,11 @@ class Trainer(Module):
             self._values["clock"].interrupt(reason)
         else:
             self._asked = reason
+
+    def _all(self, registries: Iterable[Callbacks]) -> Iterable[Callbacks]:
+        """Return the registries with the model's and the trainer's own, each once."""
+        every = [*registries, self.model.callbacks, self.callbacks]
+        return {id(registry): registry for registry in every}.values()
 
     def _offered(
         self, provider: Provider, schedule: Schedule, session: Module | None

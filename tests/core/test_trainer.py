@@ -10,11 +10,10 @@ from torchmetrics.classification import MulticlassRecall
 
 import ptutils
 from ptutils.backends.torch import TorchBackend
-from ptutils.core.builder import build
 from ptutils.core.schedule import Schedule
 from ptutils.data.loader import DataLoader
 from ptutils.data.provider import DataProvider
-from ptutils.errors import ConfigError, DataError
+from ptutils.errors import ConfigError
 from tests.core.training import (
     STEPS_PER_EPOCH,
     TRIGGERS,
@@ -158,125 +157,12 @@ def test_losses_are_recorded_by_step_and_epoch() -> None:
     assert list(column.epochs) == [0] * 4 + [1] * 4
 
 
-def test_changed_gradients_are_what_the_optimizer_sees() -> None:
-    def clear(gradients: Any) -> dict[str, Any]:
-        zeros = {name: torch.zeros_like(value) for name, value in gradients.items()}
-        return {"gradients": zeros}
-
-    made = trainer(reacting("after_gradient", clear, writes=("gradients",)))
-    before = [weight.detach().clone() for weight in made.model.net.parameters()]
-    train(made)
-    assert all(map(torch.equal, before, made.model.net.parameters()))
-
-
-def test_changed_batch_is_what_the_net_sees() -> None:
-    def blank(batch: Any) -> dict[str, Any]:
-        return {"batch": (torch.zeros_like(batch[0]), torch.zeros_like(batch[1]))}
-
-    linear = torch.nn.Linear(3, 1, bias=False)
-    train(
-        made := trainer(reacting("before_gradient", blank, writes="batch"), net=linear)
-    )
-    assert list(made.history[LOSS].values) == [0.0] * STEPS_PER_EPOCH
-
-
-def test_validation_weighs_the_uneven_last_batch_exactly() -> None:
-    linear = torch.nn.Linear(3, 1)
-    made = trainer(net=linear)
-    train(made)
-    inputs, targets = data(5).reader.read_batch(range(5))
-    whole = torch.nn.functional.mse_loss(linear(inputs), targets)
-    assert made.metrics["valid.loss"] == pytest.approx(whole.item(), rel=1e-6)
-    error = (linear(inputs) - targets).abs().mean()
-    assert made.metrics["valid.error"] == pytest.approx(error.item(), rel=1e-6)
-
-
-def test_validation_is_without_dropout_and_gives_the_mode_back() -> None:
-    modes: list[tuple[str, bool]] = []
-
-    def noting(trigger: str) -> Any:
-        return reacting(
-            trigger, lambda model: modes.append((trigger, model.net.training))
-        )
-
-    triggers = ("after_update", "after_loss", "after_validate")
-    train(trainer(*map(noting, triggers)), "3 steps", validate="2 steps")
-    assert modes == [
-        ("after_update", True),
-        ("after_update", True),
-        *[("after_loss", False)] * 3,
-        ("after_validate", True),
-        ("after_update", True),
-    ]
-
-
-def test_metrics_begin_anew_in_every_validation() -> None:
-    made = trainer(optimizer=build(torch.optim.SGD, lr=0.0))
-    train(made, "2 epochs")
-    first, second = made.history["valid.error"].values
-    assert first == second
-
-
-def test_validation_in_the_middle_of_epochs() -> None:
-    made = trainer()
-    train(made, "4 epochs", validate="7 steps")
-    column = made.history["valid.loss"]
-    assert (list(column.steps), list(column.epochs)) == ([7, 14], [1, 3])
-
-
-def test_validation_by_steps_at_the_end_of_an_epoch_is_done_once() -> None:
-    made = trainer()
-    train(made, "2 epochs", validate="4 steps")
-    assert list(made.history["valid.loss"].steps) == [4, 8]
-
-
-def test_validation_by_seconds() -> None:
-    made = trainer()
-    made.train(
-        provider(), schedule=Schedule("3 steps", validate="10 s"), elapsed_s=35.0
-    )
-    assert list(made.history["valid.loss"].steps) == [1]
-
-
 def test_no_validation_needs_no_split_for_it() -> None:
     loaders = {"train": DataLoader(batch_size=4)}
     made = trainer()
     schedule = Schedule("1 epoch", validate=None)
     made.train(DataProvider({"train": data()}, loaders), schedule=schedule)
     assert made.metrics == {}
-
-
-def test_duration_in_steps_ends_inside_an_epoch() -> None:
-    made = trainer()
-    train(made, "6 steps")
-    assert (made.step, made.epoch) == (6, 1)
-
-
-def test_duration_in_steps_that_ends_with_an_epoch_completes_it() -> None:
-    made = trainer()
-    train(made, "4 steps")
-    assert (made.step, made.epoch) == (4, 1)
-    assert list(made.history["valid.loss"].steps) == [4]
-
-
-def test_duration_in_seconds() -> None:
-    made = trainer()
-    made.train(provider(), schedule=Schedule("5 s"), elapsed_s=5.0)
-    assert made.step == 0
-
-
-def test_finished_training_does_nothing_more() -> None:
-    made, given = trainer(), provider()
-    for _ in range(2):
-        made.train(given, schedule=Schedule("6 steps"))
-    assert made.step == 6
-
-
-def test_training_is_extended_in_the_same_process() -> None:
-    made, given = trainer(), provider()
-    for duration in ("3 steps", "2 epochs"):
-        made.train(given, schedule=Schedule(duration))
-    assert list(made.history[LOSS].steps) == list(range(1, 9))
 
 
 def test_checkpoints_are_due_after_steps_and_epochs() -> None:
@@ -376,14 +262,6 @@ def test_missing_split_is_refused(split: str, fix: str) -> None:
 def test_data_without_loaders_is_refused() -> None:
     with pytest.raises(ConfigError, match="no loaders"):
         trainer().train(DataProvider({}, {}))
-
-
-def test_batch_that_is_no_pair_is_refused() -> None:
-    inputs = torch.randn(4, 3)
-    sets = {"train": torch.utils.data.TensorDataset(inputs)}
-    given = DataProvider(sets, {"train": DataLoader(batch_size=2)})
-    with pytest.raises(DataError, match="cannot go forward with this batch"):
-        trainer().train(given, schedule=Schedule("1 epoch", validate=None))
 
 
 def test_metric_of_several_numbers_is_refused() -> None:
