@@ -5,20 +5,25 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import resource
 import shutil
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import ptutils
+from ptutils.core.callback import Callback
 from ptutils.core.run import Run
+from ptutils.core.session import Session
+from ptutils.db.memory import MemoryInterface
+from ptutils.errors import DatabaseError
 from tests.cli import conftest as cli
 from tests.cli.conftest import CONFIG, Command, Done
+from tests.core.experiment import config
 
 command = cli.command
 
@@ -66,15 +71,14 @@ def digest_of(run: Run) -> str:
 
 def in_process(folder: Path, *words: str, file_bytes: int = -1) -> Done:
     """Run the command as a process of its own, whose files cannot grow for ever."""
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
-
+    program = (
+        "import resource; from ptutils.cli.main import main\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({file_bytes}, {file_bytes}))\n"
+        "main()"
+    )
     done = subprocess.run(
-        [sys.executable, "-m", "ptutils.cli", *words],
+        [sys.executable, "-c", program, *words],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-        preexec_fn=limit,
         capture_output=True,
         text=True,
         check=False,
@@ -97,8 +101,10 @@ def read_only(folder: Path) -> Iterator[None]:
     """Make a folder read-only, for root too, while the block runs."""
     if os.geteuid() != 0:
         folder.chmod(0o555)
-        yield
-        folder.chmod(0o755)
+        try:
+            yield
+        finally:
+            folder.chmod(0o755)
         return
     mount("--bind", str(folder), str(folder))
     try:
@@ -264,11 +270,11 @@ def test_database_cannot_be_made_on_a_full_disk_and_can_when_there_is_room(
     )
 
 
-@pytest.mark.parametrize("config", [CONFIG, DEEP])
+@pytest.mark.parametrize("text", [CONFIG, DEEP])
 def test_run_that_fills_the_disk_goes_on_when_there_is_room(
-    command: Command, disk: Path, tmp_path: Path, config: str
+    command: Command, disk: Path, tmp_path: Path, text: str
 ) -> None:
-    (tmp_path / "it.yaml").write_text(config)
+    (tmp_path / "it.yaml").write_text(text)
     url = str(disk / "runs.db")
     every = ("schedule.checkpoint=1 step", "schedule.duration=9000 steps")
     done = in_process(tmp_path, "run", "it.yaml", *every, "--db", url)
@@ -309,6 +315,42 @@ def goes_on_as_if_nothing_had_happened(folder: Path, url: str) -> None:
     assert resumed.status.phase == "completed"
     assert losses(resumed) == losses(expected)
     assert digest_of(resumed) == digest_of(expected)
+
+
+class Failing(MemoryInterface):
+    """Cannot be written, once that is said."""
+
+    is_down = False
+
+    def _update(self, *which: Any, **how: Any) -> int:
+        if self.is_down:
+            raise DatabaseError("cannot use this database", got="no answer")
+        return super()._update(*which, **how)
+
+
+class Break(Callback):
+    """Takes the database away at one step."""
+
+    def end_of_training_step(self, step: int, session: Any) -> None:
+        if step == 8:
+            session.dbinterface.is_down = True
+
+
+def test_session_whose_database_failed_goes_on_at_once_when_it_is_back() -> None:
+    whole = Session.from_meta(config=config()).run()
+    session = Session.from_meta(config=config())
+    session.dbinterface = Failing()
+    session.trainer.register_callback(Break())
+    with pytest.raises(DatabaseError, match="no answer") as failed:
+        session.run()
+    assert "the database does not know of this" in failed.value.__notes__[0]
+    session.dbinterface.is_down = False
+    session.trainer.callbacks.unregister("break")
+    run = session.run()
+    assert whole is not None
+    assert run is not None
+    assert losses(run) == losses(whole)
+    assert digest_of(run) == digest_of(whole)
 
 
 # Damaged packs

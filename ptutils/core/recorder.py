@@ -8,7 +8,6 @@ summary, and the checkpoint itself.
 from __future__ import annotations
 
 import threading
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -43,16 +42,21 @@ class Recorder:
         db: Where to.
         history: Whose points are written as they come.
         status: Returns the run's status as a plain document.
+        owner: Under which it holds the run; whoever names the same may take it over.
     """
 
     def __init__(
-        self, db: DBInterface, history: History, status: Callable[[], Document]
+        self,
+        db: DBInterface,
+        history: History,
+        status: Callable[[], Document],
+        owner: str,
     ) -> None:
         self.db = db
         self.run_id = ""
         self._history = history
         self._status = status
-        self._owner = uuid.uuid4().hex
+        self._owner = owner
         self._segment = 0
         self._chunks = 0
         self._lock = threading.RLock()
@@ -97,7 +101,7 @@ class Recorder:
         with self.db._transaction():
             document = self._document(run_id)
             lease = document["lease"]
-            if not is_expired(lease):
+            if not is_expired(lease) and lease["owner"] != self._owner:
                 raise LeaseError(
                     f"cannot write run {run_id!r}",
                     expected="a run that no process is writing",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -89,6 +90,8 @@ class Session(Module):
         self._is_settled = True
         self._start = _Start()
         self._recorder: Recorder | None = None
+        # One for all its recorders: after a fault of the database it may go on at once.
+        self._owner = uuid.uuid4().hex
         self._stored_config: Config | None = None
         self._saved_at: tuple[int, int] | None = None
 
@@ -224,7 +227,9 @@ class Session(Module):
             "source": capture_source(),
             "lineage": start.lineage,
         }
-        recorder = Recorder(self.dbinterface, self.history, self._current_status)
+        recorder = Recorder(
+            self.dbinterface, self.history, self._current_status, self._owner
+        )
         if start.run is None:
             fields = {"experiment": self.experiment, "tags": self.tags, "notes": ""}
             recorder.create(fields, encoded)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ptutils.core.document import new_id
 from ptutils.core.recorder import Recorder
 from ptutils.db.memory import MemoryInterface
 from ptutils.meta.history import History
@@ -25,7 +26,8 @@ class Writer:
         self.history = History()
         self.status = Status()
         self.status.to(Phase.RUNNING)
-        self.recorder = Recorder(self.db, self.history, self.status.state_dict)
+        status, owner = self.status.state_dict, new_id()
+        self.recorder = Recorder(self.db, self.history, status, owner)
 
     def create(self) -> str:
         return self.recorder.create(dict(FIELDS), dict(ENCODED))

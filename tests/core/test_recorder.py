@@ -174,11 +174,20 @@ def test_pruning_leaves_other_runs_alone(writer: Writer) -> None:
 
 
 def test_run_that_lives_cannot_be_taken_over(writer: Writer) -> None:
-    other = Recorder(writer.db, writer.history, writer.status.state_dict)
+    other = Recorder(writer.db, writer.history, writer.status.state_dict, "other")
     with pytest.raises(LeaseError, match=r"is writing it; its lease holds until") as e:
         other.acquire(writer.recorder.run_id, ENCODED, place_of(None))
     assert "branch the run instead" in e.value.fix
     assert document_of(writer)["lease"]["owner"] == writer.recorder._owner
+
+
+def test_owner_of_a_run_may_take_it_over_from_itself(writer: Writer) -> None:
+    writer.record(1)
+    status, owner = writer.status.state_dict, writer.recorder._owner
+    again = Recorder(writer.db, writer.history, status, owner)
+    again.acquire(writer.recorder.run_id, ENCODED, place_of(None))
+    again.beat()
+    assert stored(writer) == [1]
 
 
 def test_dead_run_is_taken_over_and_its_first_writer_learns_of_it(
