@@ -19,6 +19,9 @@ LEASE_S = 30.0
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32: sorts as it counts, and no letter is mistaken for another."""
 
+_CHANCE_BITS = 23
+"""With the seconds until 2106 these are 55 bits, 11 letters of 5."""
+
 _PROC = Path("/proc")
 
 
@@ -28,7 +31,7 @@ def new_run_id() -> str:
     Ids made later sort later, to the second; reads the clock and the system's
     randomness.
     """
-    number = int(time.time()) << 20 | secrets.randbits(20)
+    number = int(time.time()) << _CHANCE_BITS | secrets.randbits(_CHANCE_BITS)
     letters = ""
     for _ in range(11):
         number, digit = divmod(number, 32)

@@ -47,7 +47,7 @@ def lease_of(pid: int) -> dict[str, object]:
 
 def test_ids_are_unique_and_easy_to_type() -> None:
     ids = {new_run_id() for _ in range(1000)}
-    assert len(ids) > 990  # 2 ** 20 of them in one second: by chance, one may repeat
+    assert len(ids) > 990  # Of 2 ** 23 in one second one may repeat, by chance.
     assert {len(each) for each in ids} == {11}
     assert not set("".join(ids)) & set("ilouABCXYZ")
 
