@@ -326,14 +326,21 @@ def _require_same_config(module: Module, config: Mapping[str, Value]) -> None:
 
 
 def _attach(module: Module, callbacks: Value, trust: Iterable[str]) -> None:
-    """Register copies of ``callbacks`` that are not there yet, by name."""
+    """Register copies of ``callbacks`` that are not there yet, by name.
+
+    A file that ``Callbacks.save`` wrote holds their states alone: those are loaded.
+    """
     if isinstance(callbacks, str | Path):
-        callbacks = Config.read(callbacks)
+        callbacks = Config.load(callbacks)
+    states = {}
     for name, callback in callbacks.items():
-        if name not in module.callbacks:
-            is_config = isinstance(callback, Mapping)
+        is_config = isinstance(callback, Mapping)
+        if is_config and "class" not in callback:
+            states[name] = callback
+        elif name not in module.callbacks:
             config = callback if is_config else tree.config_of(callback)
             # What is here in person is trusted; a config is a text of somebody's.
             known = [] if is_config else [type(callback)]
             built = build(config, trust=trust, known=known)
             module.callbacks.register(built, name=name)
+    module.callbacks.load_state_dict(states)

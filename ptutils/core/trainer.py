@@ -31,7 +31,7 @@ class Trainer(Module):
         model: What is trained.
         looper: The training loop; the default one if None.
         callbacks: Reactions to the loop's triggers, as instances or (in a config) by
-            name.
+            name; a dict gives them names of its own.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Trainer(Module):
         model: Model,
         *,
         looper: Looper | None = None,
-        callbacks: list[Callback] | None = None,
+        callbacks: list[Callback] | dict[str, Callback] | None = None,
     ) -> None:
         self.model = model
         self.looper = looper or Looper()
@@ -48,8 +48,12 @@ class Trainer(Module):
         self._lasting: frozenset[str] = frozenset()
         self._is_training = False
         self._asked = ""
-        for callback in callbacks or ():
-            self.callbacks.register(callback)
+        if isinstance(callbacks, dict):
+            for name, callback in callbacks.items():
+                self.callbacks.register(callback, name=name)
+        else:
+            for callback in callbacks or ():
+                self.callbacks.register(callback)
 
     def __call__(self, provider: Provider, **settings: Any) -> str:
         """Train; the same as :meth:`train`."""

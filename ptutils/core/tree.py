@@ -7,11 +7,12 @@ addressed by attribute name, index or key, joined by dots.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from ptutils.core.late import Late
-from ptutils.core.signature import by_name, signature_of
+from ptutils.core.signature import by_name, signature_of, spread
 from ptutils.core.trust import name_for
 from ptutils.errors import ConfigError, EncodeError
 from ptutils.meta.codec import encode
@@ -264,15 +265,27 @@ def _origin(value: Any) -> tuple[Registered | None, dict[str, Value]]:
         for name, argument in internals.arguments.items()
         if name in current or name not in internals.replaced
     }
-    takes = by_name(signature_of(kind))
-    for name in internals.replaced:
-        if name in current and name in takes:
-            given[name] = current[name]
+    signature = signature_of(kind)
+    takes = by_name(signature)
+    takes_any = spread(signature, inspect.Parameter.VAR_KEYWORD) is not None
+    for name, child in current.items():
+        # A default that was replaced, or was changed somewhere below, is no default.
+        is_other = name in internals.replaced or (
+            name not in given and _was_changed(child)
+        )
+        if is_other and (takes_any or name in takes):
+            given[name] = child
     if internals.callbacks is not None and "callbacks" in takes:
-        given["callbacks"] = list(internals.callbacks.values())
+        given["callbacks"] = internals.callbacks.arguments()
         if not given["callbacks"] and not internals.arguments.get("callbacks"):
             del given["callbacks"]
     return kind, given
+
+
+def _was_changed(child: Any) -> bool:
+    return is_module(child) and any(
+        is_module(below) and below._ptutils.replaced for _, below in walk(child)
+    )
 
 
 def _now(argument: Value, current: Value) -> Value:

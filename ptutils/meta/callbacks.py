@@ -123,6 +123,18 @@ class Callbacks(MetaModule):
         """Return the callbacks."""
         return self._by_name.values()
 
+    def arguments(self) -> list[Any] | dict[str, Any]:
+        """Return the callbacks as a constructor takes them.
+
+        That is a list, or a dict where some name is not the one that a list would give.
+        """
+        as_listed = Callbacks()
+        for callback in self:
+            as_listed.register(callback)
+        if list(as_listed.keys()) == list(self.keys()):
+            return list(self)
+        return dict(self.items())
+
     def state_dict(self) -> dict[str, Value]:
         """Return the state of each callback that has one, by name."""
         states = {

@@ -288,3 +288,29 @@ def test_sharing_comes_back() -> None:
     layer = net()
     twin = Branch.from_meta(**Branch(layer, layer).to_meta())
     assert twin.left is twin.right
+
+
+def test_callbacks_under_names_of_their_own_come_back_under_them() -> None:
+    watchers = {"early": ptutils.EarlyStopping(), "late": ptutils.NaNDetector()}
+    one = ptutils.Trainer(model(), callbacks=watchers)
+    other = ptutils.Trainer.from_meta(**one.to_meta())
+    assert list(other.callbacks.keys()) == ["early", "late"]
+    assert other.config == one.config
+    assert isinstance(one.config["callbacks"], dict)
+
+
+def test_states_of_callbacks_come_back_from_a_file(tmp_path: Path) -> None:
+    one = ptutils.Trainer(model(), callbacks=[ptutils.EarlyStopping()])
+    one.callbacks["early_stopping"].state.waited = 3
+    path = one.callbacks.save(tmp_path / "callbacks.json")
+    other = ptutils.Trainer(model(), callbacks=[ptutils.EarlyStopping()])
+    other.from_meta(callbacks=path)
+    assert other.callbacks["early_stopping"].state.waited == 3
+
+
+def test_stage_replaced_deep_in_a_default_comes_back() -> None:
+    one = trainer()
+    one.looper.epoch.fit = ptutils.Fit(probe=ptutils.FitBatch())
+    rebuilt = build(one.config)
+    assert isinstance(rebuilt.looper.epoch.fit.probe, ptutils.FitBatch)
+    assert "looper" not in trainer().config
