@@ -269,4 +269,5 @@ class Recorder:
             f"run {run_id!r} is not in the database",
             expected="a run that was not deleted",
             got="no such run",
+            fix="start anew from its config",
         )
