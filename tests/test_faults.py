@@ -17,7 +17,7 @@ import pytest
 
 import ptutils
 from ptutils.core.callback import Callback
-from ptutils.core.run import Run
+from ptutils.core.records.run import Run
 from ptutils.core.session import Session
 from ptutils.db.memory import MemoryInterface
 from ptutils.errors import DatabaseError

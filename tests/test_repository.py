@@ -14,7 +14,7 @@ import pytest
 
 import ptutils
 from ptutils.core.catalogue import CATALOGUE
-from ptutils.core.query import parse_query
+from ptutils.core.records.query import parse_query
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -12,7 +12,7 @@ from ptutils.cli.cells import format_age, format_value
 from ptutils.cli.options import Database, open_database
 from ptutils.cli.summary import statistics_of
 from ptutils.cli.table import Column, print_table
-from ptutils.core.query import parse_query
+from ptutils.core.records.query import parse_query
 from ptutils.meta.values import Document, Value
 
 __all__ = ["columns_of", "ls"]

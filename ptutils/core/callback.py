@@ -22,7 +22,7 @@ class Callback(Module):
     What it changes is declared in ``writes`` and returned as a dict. The order among
     callbacks is computed: writers before readers, then ``after`` and ``before`` (names
     of callbacks), then the list. ``triggers`` names triggers of one's own. The training
-    loop and what each trigger offers are drawn in :mod:`ptutils.core.stages`.
+    loop and what each trigger offers are drawn in :mod:`ptutils.core.loop.stages`.
     """
 
     writes: ClassVar[tuple[str, ...]] = ()

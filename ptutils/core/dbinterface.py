@@ -14,7 +14,8 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from ptutils.core.document import (
+from ptutils.core.module import Module
+from ptutils.core.records.document import (
     SIDECAR,
     check_update,
     is_exact,
@@ -25,13 +26,12 @@ from ptutils.core.document import (
     seal,
     unseal,
 )
-from ptutils.core.module import Module
 from ptutils.errors import DatabaseError, NotFoundError, QueryError, nearest
 from ptutils.meta.codec import Buffer
 from ptutils.meta.values import Document, Value
 
 if TYPE_CHECKING:
-    from ptutils.core.runs import Runs
+    from ptutils.core.records.runs import Runs
 
 __all__ = ["DBInterface"]
 
@@ -225,7 +225,7 @@ class DBInterface(Module, ABC):
     def runs(self) -> Runs:
         """The runs in this database: find, inspect, resume, branch."""
         # By name, so that a database that is used for documents alone loads no runs.
-        runs: Runs = importlib.import_module("ptutils.core.runs").Runs(self)
+        runs: Runs = importlib.import_module("ptutils.core.records.runs").Runs(self)
         return runs
 
     @property

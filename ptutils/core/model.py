@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ptutils.core.backend import Backend, load_backend
-from ptutils.core.duration import Duration
-from ptutils.core.late import Late
+from ptutils.core.building.late import Late
+from ptutils.core.loop.duration import Duration
 from ptutils.core.module import Module
 from ptutils.errors import ConfigError
 from ptutils.meta.values import Value

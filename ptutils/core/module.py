@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Self, final
 
 from ptutils.core import tree
-from ptutils.core.builder import build
+from ptutils.core.building.builder import build
+from ptutils.core.building.signature import signature_of
+from ptutils.core.building.trust import name_for, spelled
 from ptutils.core.loading import LoadReport, Rename, Select, load_tree
-from ptutils.core.signature import signature_of
-from ptutils.core.trust import name_for, spelled
 from ptutils.errors import ConfigError
 from ptutils.meta.callbacks import Callbacks
 from ptutils.meta.config import Config

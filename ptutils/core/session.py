@@ -10,14 +10,14 @@ from typing import Any
 
 from ptutils.core.backend import load_backend
 from ptutils.core.catalogue import find
-from ptutils.core.checkpoint import Checkpoint
 from ptutils.core.dbinterface import DBInterface
+from ptutils.core.loop.schedule import Schedule
 from ptutils.core.module import Module
-from ptutils.core.recorder import Recorder
-from ptutils.core.run import Run, new_lineage, place_of
-from ptutils.core.schedule import Schedule
+from ptutils.core.records.checkpoint import Checkpoint
+from ptutils.core.records.recorder import Recorder
+from ptutils.core.records.run import Run, new_lineage, place_of
+from ptutils.core.records.source import capture_source
 from ptutils.core.signals import listening
-from ptutils.core.source import capture_source
 from ptutils.core.trainer import Trainer
 from ptutils.errors import PtutilsError
 from ptutils.meta.config import Config

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ptutils.core.callback import Callback
-from ptutils.core.clock import Clock
-from ptutils.core.compiling import compile_stages
 from ptutils.core.dataprovider import Provider
-from ptutils.core.looper import Looper
+from ptutils.core.loop.clock import Clock
+from ptutils.core.loop.compiling import compile_stages
+from ptutils.core.loop.looper import Looper
+from ptutils.core.loop.schedule import Schedule
+from ptutils.core.loop.stage import Part, Stage, Unwind, Values
+from ptutils.core.loop.stages import Validate
 from ptutils.core.model import Model
 from ptutils.core.module import Module
-from ptutils.core.schedule import Schedule
-from ptutils.core.stage import Part, Stage, Unwind, Values
-from ptutils.core.stages import Validate
 from ptutils.errors import ConfigError
 from ptutils.meta.callbacks import Callbacks
 

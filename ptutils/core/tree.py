@@ -11,9 +11,9 @@ import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from ptutils.core.late import Late
-from ptutils.core.signature import by_name, signature_of, spread
-from ptutils.core.trust import name_for
+from ptutils.core.building.late import Late
+from ptutils.core.building.signature import by_name, signature_of, spread
+from ptutils.core.building.trust import name_for
 from ptutils.errors import ConfigError, EncodeError
 from ptutils.meta.codec import encode
 from ptutils.meta.config import Config

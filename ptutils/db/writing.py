@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ptutils.core.document import new_id
+from ptutils.core.records.document import new_id
 from ptutils.db.filters.order import key
 from ptutils.db.filters.upsert import seed
 from ptutils.errors import DatabaseError, QueryError

@@ -47,7 +47,7 @@ class Config(MetaModule, Dots, dict[str, Value]):
     """
 
     builder: ClassVar[Callable[..., Any] | None] = None
-    """What :meth:`configure` calls; ``ptutils.core.builder`` puts itself here."""
+    """What :meth:`configure` calls; :mod:`ptutils.core.building.builder` sets it."""
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ class Config(MetaModule, Dots, dict[str, Value]):
         if build is None:
             raise ConfigError(
                 "cannot build the config: nothing that builds is loaded",
-                fix="import ptutils.core.builder first",
+                fix="import ptutils.core.building.builder first",
             )
         return build(self, trust=trust, provide=provide)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ptutils.callbacks.early_stopping import EarlyStopping
-from ptutils.core.builder import build
+from ptutils.core.building.builder import build
 from ptutils.errors import ConfigError, StopTraining
 from tests.core.training import train, trainer
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ptutils.core.document import new_id
-from ptutils.core.recorder import Recorder
+from ptutils.core.records.document import new_id
+from ptutils.core.records.recorder import Recorder
 from ptutils.db.memory import MemoryInterface
 from ptutils.meta.history import History
 from ptutils.meta.status import Phase, Status

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ptutils.core.builder import build
+from ptutils.core.building.builder import build
 from ptutils.core.callback import Callback
 from ptutils.meta.registry import register
 from tests.core.training import train, trainer

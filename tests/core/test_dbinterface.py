@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from ptutils.core.dbinterface import DBInterface
-from ptutils.core.document import (
+from ptutils.core.records.document import (
     new_id,
     plain_filter,
     plain_update,

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import ptutils
-from ptutils.core.builder import build
+from ptutils.core.building.builder import build
 from ptutils.core.catalogue import CATALOGUE, find
 from ptutils.errors import ConfigError, StateMismatchError, TrustError
 from ptutils.meta.codec import encode

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import ptutils
-from ptutils.core.builder import build
+from ptutils.core.building.builder import build
 from ptutils.errors import StateMismatchError
 from tests.core.samples import Branch, Echo, Leaf, net
 

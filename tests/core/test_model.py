@@ -8,7 +8,7 @@ import pytest
 import torch
 from torchmetrics.regression import MeanAbsoluteError
 
-from ptutils.core.builder import build
+from ptutils.core.building.builder import build
 from ptutils.core.model import Model
 from ptutils.errors import ConfigError
 from tests.core.training import model, train, trainer

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import ptutils
-from ptutils.core.builder import build
+from ptutils.core.building.builder import build
 from ptutils.errors import CallbackError, ConfigError, DataError
 from tests.core.samples import Branch, Echo, Leaf, Spread, net
 

@@ -14,7 +14,7 @@ import pytest
 
 import ptutils
 from ptutils.core.callback import Callback
-from ptutils.core.run import Run
+from ptutils.core.records.run import Run
 from ptutils.core.session import Session
 from ptutils.meta.registry import register
 from tests.core.experiment import STEPS_PER_EPOCH, config
@@ -106,9 +106,10 @@ def test_run_killed_at_every_kind_of_moment_equals_uninterrupted_run(
     whole: Run, workers: tuple[int, int], tmp_path: Path
 ) -> None:
     seed = random.SystemRandom().randrange(10**6)
+    chance = random.Random(seed)  # noqa: S311 - moments, no secrets
     url = str(tmp_path / "runs.db")
     function = start
-    for count, (trigger, step) in enumerate(moments(random.Random(seed))):
+    for count, (trigger, step) in enumerate(moments(chance)):
         killer = {"class": "Kill", "trigger": trigger, "step": step}
         kill = {"trainer.callbacks.2": killer}
         changes = {**kill, WORKERS: workers[count % 2]}

@@ -11,7 +11,7 @@ import torch
 
 import ptutils
 from ptutils.core.callback import Callback
-from ptutils.core.run import Run
+from ptutils.core.records.run import Run
 from ptutils.core.session import Session
 from ptutils.errors import (
     ConfigError,
@@ -364,7 +364,7 @@ def test_session_without_database_trains_and_returns_nothing() -> None:
 def test_value_that_cannot_be_stored_fails_the_run_and_names_its_path() -> None:
     session = session_with(StopAt(100))
     session.trainer.state.oddity = object()
-    with pytest.raises(EncodeError, match="trainer.state.oddity"):
+    with pytest.raises(EncodeError, match=r"trainer\.state\.oddity"):
         session.run()
 
 
@@ -374,12 +374,12 @@ def test_config_of_another_net_refuses_the_state(whole: Run) -> None:
         "trainer.model.net.args.2.num_features": 16,
         "trainer.model.net.args.5.in_features": 16,
     }
-    with pytest.raises(StateMismatchError, match="trainer.model.net.1.weight"):
+    with pytest.raises(StateMismatchError, match=r"trainer\.model\.net\.1\.weight"):
         whole.resume(wider)
 
 
 def test_misspelt_override_names_the_nearest(whole: Run) -> None:
-    with pytest.raises(ConfigError, match="schedule.duration"):
+    with pytest.raises(ConfigError, match=r"schedule\.duration"):
         whole.resume({"schedule.durations": "4 epochs"})
 
 

@@ -22,9 +22,9 @@ from torch.utils.data import DataLoader as TorchLoader
 from torch.utils.data import TensorDataset
 
 import ptutils
-from ptutils.core.builder import build
+from ptutils.core.building.builder import build
+from ptutils.core.loop.schedule import Schedule
 from ptutils.core.model import Model
-from ptutils.core.schedule import Schedule
 from ptutils.core.trainer import Trainer
 
 NUM_STEPS = 200

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from ptutils.core.builder import build
+from ptutils.core.building.builder import build
 from ptutils.core.callback import Callback
-from ptutils.core.schedule import Schedule
+from ptutils.core.loop.schedule import Schedule
 from ptutils.core.trainer import Trainer
 from ptutils.errors import StopTraining
 from ptutils.meta.codec import dumps, encode

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import ptutils
-from ptutils.core.run import Run
+from ptutils.core.records.run import Run
 from tests.core.experiment import config
 
 

@@ -10,7 +10,7 @@ from torchmetrics.classification import MulticlassRecall
 
 import ptutils
 from ptutils.backends.torch import TorchBackend
-from ptutils.core.schedule import Schedule
+from ptutils.core.loop.schedule import Schedule
 from ptutils.data.loader import DataLoader
 from ptutils.data.provider import DataProvider
 from ptutils.errors import ConfigError

@@ -7,7 +7,7 @@ import torch
 
 import ptutils
 from ptutils.core import tree
-from ptutils.core.builder import build
+from ptutils.core.building.builder import build
 from ptutils.errors import ConfigError, EncodeError
 from tests.core.samples import Branch, Echo, Leaf, net
 

@@ -9,10 +9,10 @@ import torch
 from torchmetrics.regression import MeanAbsoluteError
 
 import ptutils
-from ptutils.core.builder import build
+from ptutils.core.building.builder import build
 from ptutils.core.callback import Callback
+from ptutils.core.loop.schedule import Schedule
 from ptutils.core.model import Model
-from ptutils.core.schedule import Schedule
 from ptutils.core.trainer import Trainer
 from ptutils.data.loader import DataLoader
 from ptutils.data.provider import DataProvider

@@ -1,0 +1,1 @@
+"""From configs to objects: names, trust, checks, and the builder itself."""

@@ -1,0 +1,1 @@
+"""The training loop: stages, their compilation, and what is due when."""

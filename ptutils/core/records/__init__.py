@@ -1,0 +1,1 @@
+"""What a database holds of runs, how it is written, found and brought back."""

@@ -1,0 +1,178 @@
+"""Checkpoints: the State of a Session at one step, as it lies in a database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from blake3 import blake3
+
+from ptutils.core.records.document import SIDECAR, seal, stored_artifacts, unseal
+from ptutils.errors import CorruptError, NotFoundError
+from ptutils.meta.codec import Buffer, Encoded, decode, dumps, encode, loads
+from ptutils.meta.config import Config
+from ptutils.meta.state import State
+from ptutils.meta.values import Document, Value
+
+if TYPE_CHECKING:
+    from ptutils.core.dbinterface import DBInterface
+
+__all__ = [
+    "OLDEST_FIRST",
+    "STATE_HIDDEN",
+    "Checkpoint",
+    "decode_fields",
+    "encode_fields",
+    "encode_state",
+]
+
+STATE_HIDDEN = {"state.skeleton": 0, "state.types": 0, "artifacts": 0}
+"""A projection that leaves out a checkpoint's State, but for its digest."""
+
+OLDEST_FIRST = (("segment", 1), ("step", 1), ("chunks", 1), ("created", 1))
+"""The order in which checkpoints were taken, whatever clocks the machines had."""
+
+_WHOLE_BYTES = 1 << 20
+"""A State up to this size goes into the document as a whole, without a pack."""
+
+
+_FIX = "restore it from a copy, or resume from an earlier one: run.resume(step=...)"
+
+
+class Checkpoint:
+    """One stored checkpoint of a run; its State is read and verified when asked for.
+
+    Attributes:
+        id: Its key in the collection ``checkpoints``.
+        run: The id of its run.
+        step: Updates done.
+        epoch: Full passes done.
+        why: ``schedule``, ``last``, ``interrupt``, ``manual``.
+        created: When it was taken.
+        metrics: The last validation's, at that step.
+        elapsed_s: Seconds of training up to it.
+        segment: The segment of History it was taken in.
+        chunks: How many chunks of that segment lie before it.
+    """
+
+    def __init__(self, db: DBInterface, document: Document) -> None:
+        self._db = db
+        self._document = document
+        self.id: str = document["_id"]
+        self.run: str = document["run"]
+        self.step: int = document["step"]
+        self.epoch: int = document["epoch"]
+        self.why: str = document["why"]
+        self.created: datetime = document["created"]
+        self.metrics: Document = document["metrics"]
+        self.elapsed_s: float = document["elapsed_s"]
+        self.segment: int = document["segment"]
+        self.chunks: int = document["chunks"]
+
+    @property
+    def digest(self) -> str:
+        """A digest of the State: equal digests are equal bits."""
+        return str(self._document["state"]["digest"])
+
+    @property
+    def state(self) -> State:
+        """The State, read from the database, every byte verified.
+
+        Raises:
+            CorruptError: If what is stored is not what was written.
+            NotFoundError: If a part of it is gone.
+        """
+        document = self._db._one("checkpoints", {"_id": self.id})
+        stored = document["state"]
+        digests = [_digest(item) for item in document["artifacts"]]
+        found = _state_digest(stored["skeleton"], stored["types"], digests)
+        if found != stored["digest"]:
+            raise CorruptError(
+                f"cannot load checkpoint {self.id!r}",
+                expected=f"a state with digest {stored['digest']}",
+                got=f"one with digest {found}",
+                fix=_FIX,
+            )
+        encoded = Encoded(
+            document=loads(stored["skeleton"]),
+            types=stored["types"],
+            artifacts=tuple(map(self._artifact, document["artifacts"])),
+        )
+        return State(decode(encoded))
+
+    @property
+    def config(self) -> Config | None:
+        """The config that rebuilds what was saved; None where it is the run's own."""
+        if "config" not in self._document:
+            return None
+        return Config(decode_fields(self._db, self._document, ["config"])["config"])
+
+    def _artifact(self, item: bytes | str) -> Buffer:
+        if not isinstance(item, str):
+            return item
+        try:
+            return self._db._get(item)
+        except (CorruptError, NotFoundError) as error:
+            raise type(error)(
+                f"cannot load checkpoint {self.id!r}: {error.what}",
+                path=error.path,
+                expected=error.expected,
+                got=error.got,
+                fix=_FIX,
+            ) from error
+
+    def __repr__(self) -> str:
+        return f"Checkpoint({self.id!r}, step={self.step}, epoch={self.epoch})"
+
+
+def encode_state(db: DBInterface, state: Value) -> Document:
+    """Store a State's artifacts; return the fields of the document that refers to them.
+
+    The artifacts are durable when this returns.
+
+    Raises:
+        EncodeError: If something in the State cannot be stored exactly.
+    """
+    encoded = encode(state)
+    whole = sum(len(item) for item in encoded.artifacts) <= _WHOLE_BYTES
+    bound = {"inline_bytes": _WHOLE_BYTES} if whole else {}
+    artifacts = stored_artifacts(encoded.artifacts, db._put, **bound)
+    skeleton = dumps(encoded.document)
+    digests = [_digest(item) for item in artifacts]
+    return {
+        "state": {
+            "skeleton": skeleton,
+            "types": encoded.types,
+            "digest": _state_digest(skeleton, encoded.types, digests),
+        },
+        "artifacts": artifacts,
+    }
+
+
+def encode_fields(db: DBInterface, fields: Document) -> Document:
+    """Encode named values so that each stays natural to query under its own name.
+
+    What plain values cannot tell is kept under the reserved name ``_ptutils``, also
+    where there is nothing to keep: an update then replaces what was there before.
+    """
+    sealed = seal({"_id": None, **fields}, db._put)
+    del sealed["_id"]
+    return {SIDECAR: None, **sealed}
+
+
+def decode_fields(
+    db: DBInterface, document: Document, names: Iterable[str]
+) -> dict[str, Value]:
+    """Undo :func:`encode_fields`; ``names`` are the fields that it was given."""
+    names = [SIDECAR, *names] if document[SIDECAR] else list(names)
+    return unseal({name: document[name] for name in names}, db._get)
+
+
+def _digest(item: bytes | str) -> str:
+    return item if isinstance(item, str) else blake3(item).hexdigest()
+
+
+def _state_digest(skeleton: str, types: str, digests: Iterable[str]) -> str:
+    text = dumps([skeleton, types, list(digests)])
+    return blake3(text.encode()).hexdigest()
