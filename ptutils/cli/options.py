@@ -28,7 +28,7 @@ RunId = Annotated[
     str,
     typer.Argument(
         metavar="RUN",
-        help="A run's id, shortened as far as it stays unique.",
+        help="A run's id, or as many of its first or last letters as are unique.",
         show_default=False,
     ),
 ]

@@ -136,6 +136,9 @@ def _called(
 ) -> Any:
     try:
         return target(*positions, **named)
+    except ConfigError as error:
+        error.path = _join(path, error.path) if error.path else path
+        raise
     except PtutilsError:
         raise
     except Exception as error:

@@ -208,13 +208,23 @@ def _unknown(name: str, path: str) -> ConfigError:
 
 def _refused(name: str, path: str, why: str) -> TrustError:
     package = name.partition(".")[0]
+    # What everybody has installed is nobody's own package: trusting it is no advice.
+    is_common = package in {
+        "torch",
+        "torchmetrics",
+        "ptutils",
+        *sys.stdlib_module_names,
+    }
     return TrustError(
         f"refused to resolve {name!r}",
         path=path,
         expected="a registered class, or a class of torch.nn, torch.optim, "
         "torchmetrics, ptutils or a trusted package",
         got=f"{name}: {why}",
-        fix=f"if you wrote it, decorate the class with @ptutils.register or trust its "
+        fix="name one of these; if you need this one, register a class of yours that "
+        "uses it with @ptutils.register"
+        if is_common
+        else "if you wrote it, decorate the class with @ptutils.register or trust its "
         f"package: trust=[{package!r}], --trust {package}",
     )
 

@@ -23,7 +23,8 @@ class Schedule(Module):
     caller hands in; it never reads a clock.
 
     Args:
-        duration: How long to train: ``"10 epochs"``, ``"5000 steps"``, ``"2 h"``.
+        duration: How long to train: ``"10 epochs"``, ``"5000 steps"``, ``"2 h"``. A
+            bare number is refused, here and below: it does not say of what.
         validate: How often to validate; None for never.
         checkpoint: How often to save, as a text or as ``{"every": text}``; None for
             only at the end.
@@ -44,17 +45,17 @@ class Schedule(Module):
 
     def __init__(
         self,
-        duration: str = "10 epochs",
+        duration: str | int = "10 epochs",
         *,
-        validate: str | None = "1 epoch",
-        checkpoint: str | dict[str, Any] | None = "1 epoch",
+        validate: str | int | None = "1 epoch",
+        checkpoint: str | int | dict[str, Any] | None = "1 epoch",
         keep: dict[str, Any] | None = None,
     ) -> None:
         self.duration = _read(duration, "duration")
         self.validate = None if validate is None else _read(validate, "validate")
         self.checkpoint = None
         if checkpoint is not None:
-            if not isinstance(checkpoint, str):
+            if isinstance(checkpoint, dict):
                 require_names(checkpoint, "checkpoint", ("every",), ("every",))
                 checkpoint = checkpoint["every"]
             self.checkpoint = _read(checkpoint, "checkpoint")

@@ -65,7 +65,10 @@ class Runs:
         return self.find(parse_query(text), limit=limit)
 
     def get(self, prefix: str) -> Run:
-        """Return the run whose id starts with ``prefix``.
+        """Return the run whose id starts with ``prefix``, or else ends with it.
+
+        Ids begin with the time, so that those of one day begin alike; their last
+        letters tell them apart.
 
         Raises:
             NotFoundError: If there is none.
@@ -74,16 +77,18 @@ class Runs:
         # The last characters of the range: every id that starts so lies below them.
         bounds = {"$gte": prefix, "$lt": prefix + "\U0010ffff"}
         found = self.find({"_id": bounds}, limit=6)
+        if not found and prefix.isalnum():
+            found = self.find({"_id": {"$regex": f"{prefix}$"}}, limit=6)
         if not found:
             raise NotFoundError(
                 f"no run {prefix!r} in {self._db.url}",
-                expected="the id of a run, or its first letters",
+                expected="the id of a run, or its first or last letters",
                 got=repr(prefix),
                 fix="list the runs with: ptutils ls",
             )
         if len(found) > 1:
             raise QueryError(
-                f"several runs start with {prefix!r}",
+                f"several runs start or end with {prefix!r}",
                 expected="enough letters for one",
                 got=", ".join(run.id for run in found),
                 fix="give more letters",

@@ -272,3 +272,23 @@ def test_hook_sees_the_arguments_before_they_are_built() -> None:
 
     build({"class": "tests/Hooked", "leaf": {"class": "tests/Leaf"}})
     assert isinstance(seen[0], dict)
+
+
+def test_fault_found_by_a_constructor_is_named_by_its_path_in_the_config() -> None:
+    config = {
+        "class": "Trainer",
+        "model": {
+            "class": "Model",
+            "net": {"class": "torch.nn.Identity"},
+            "device": "nowhere",
+        },
+    }
+    with pytest.raises(ConfigError) as refused:
+        build(config)
+    assert refused.value.path.startswith("model")
+
+
+def test_bare_number_for_a_duration_is_refused_with_units() -> None:
+    with pytest.raises(ConfigError, match="write '3 steps' or '3 epochs'") as refused:
+        build({"class": "Schedule", "duration": 3})
+    assert refused.value.path == "duration"

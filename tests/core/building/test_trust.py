@@ -286,3 +286,11 @@ def test_working_directory_is_not_trusted(lab: Path) -> None:
     )
     assert "refused to resolve 'canary_lab.Net'" in result.stdout
     assert not (lab / "sang").exists()
+
+
+@pytest.mark.parametrize("name", ["torch.os.system", "os.system", "builtins.eval"])
+def test_trusting_what_everybody_has_is_not_advised(name: str) -> None:
+    with pytest.raises(TrustError) as refused:
+        resolve(name)
+    assert "--trust" not in refused.value.fix
+    assert "@ptutils.register" in refused.value.fix

@@ -49,10 +49,17 @@ def test_runs_are_found_by_a_query_in_words(writer: Writer) -> None:
         writer.db.runs.where("experiment =")
 
 
+def test_run_is_known_by_the_last_letters_of_its_id(writer: Writer) -> None:
+    renamed(writer, "0ab", "0ac")
+    assert writer.db.runs.get("ac").id == "0ac"
+
+
 def test_run_is_known_by_the_first_letters_of_its_id(writer: Writer) -> None:
     renamed(writer, "0ab", "0ac")
     assert writer.db.runs.get("0ab").id == "0ab"
-    with pytest.raises(QueryError, match="several runs start with '0a'") as ambiguous:
+    with pytest.raises(
+        QueryError, match="several runs start or end with '0a'"
+    ) as ambiguous:
         writer.db.runs.get("0a")
     assert ambiguous.value.got == "0ab, 0ac"
 
