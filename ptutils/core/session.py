@@ -111,13 +111,18 @@ class Session(Module):
         Ctrl-C and SIGTERM: either finishes the step, saves, and raises.
 
         Returns:
-            The run as it stands in the database; None without a database.
+            The run as it stands in the database; None without a database. One that is
+            complete and has nothing more to do is returned as it is.
 
         Raises:
             LeaseError: If another process is writing this run.
             KeyboardInterrupt: After Ctrl-C; the run is saved and can be resumed.
             SystemExit: After SIGTERM, with code 143; saved likewise.
         """
+        if self._recorder is not None:
+            self._go_on_from_database()
+        if self._is_complete():
+            return self._start.run
         self._begin()
         beating: AbstractContextManager[None] = nullcontext()
         if self._recorder is not None:
@@ -193,6 +198,8 @@ class Session(Module):
         self._start = _Start(
             origin=Origin.RESUMED, run=run, checkpoint=checkpoint, lineage=run.lineage
         )
+        if checkpoint is not None:
+            self._saved_at = checkpoint.step, checkpoint.epoch
 
     @classmethod
     def _before_build(cls, arguments: Mapping[str, Value]) -> None:
@@ -209,8 +216,6 @@ class Session(Module):
 
     def _begin(self) -> None:
         """Enter the phase running, and create or take over the run in the database."""
-        if self._recorder is not None:
-            self._go_on_from_database()
         if self.status.phase in (Phase.RUNNING, Phase.PAUSED):
             self.status.to(Phase.LOST)  # Its process died; this one goes on.
         start = self._start
@@ -230,12 +235,20 @@ class Session(Module):
         recorder = Recorder(
             self.dbinterface, self.history, self._current_status, self._owner
         )
+        fields = {"experiment": self.experiment, "tags": self.tags}
         if start.run is None:
-            fields = {"experiment": self.experiment, "tags": self.tags, "notes": ""}
-            recorder.create(fields, encoded)
+            recorder.create({**fields, "notes": ""}, encoded)
         else:
-            recorder.acquire(start.run.id, encoded, place_of(start.checkpoint))
+            place = place_of(start.checkpoint)
+            recorder.acquire(start.run.id, fields, encoded, place)
         self._recorder = recorder
+
+    def _is_complete(self) -> bool:
+        trainer, start = self.trainer, self._start
+        return self.status.phase is Phase.COMPLETED and (
+            start.run is not None
+            and self.schedule.is_over(trainer.step, trainer.epoch, start.elapsed_s)
+        )
 
     def _go_on_from_database(self) -> None:
         """Go back to the newest checkpoint: what is in memory may be half a step."""
@@ -253,7 +266,7 @@ class Session(Module):
                 self.dataprovider,
                 schedule=self.schedule,
                 session=self,
-                registries=[self.callbacks, self.trainer.model.callbacks],
+                registries=[self.callbacks],
                 elapsed_s=self._start.elapsed_s,
                 settle=self._settle,
                 save=self.checkpoint,
@@ -281,13 +294,16 @@ class Session(Module):
             self.callbacks.unregister(watcher)
 
     def _current_status(self) -> Document:
+        self._note_progress()
+        return self.status.state_dict()
+
+    def _note_progress(self) -> None:
         trainer = self.trainer
         fraction = self.schedule.fraction(
             trainer.step, trainer.epoch, trainer.elapsed_s
         )
         self.status.advance(trainer.step, trainer.epoch, fraction)
         self.status.beat()
-        return self.status.state_dict()
 
     def _fail(self, error: BaseException) -> None:
         """Record why the run ends early; what cannot be recorded is noted on it."""
@@ -303,6 +319,7 @@ class Session(Module):
     def _finish(
         self, phase: Phase, reason: str, error: BaseException | None = None
     ) -> None:
+        self._note_progress()
         before = self.status.state_dict()
         self.status.to(phase, reason, exception=error)
         if self._recorder is None:

@@ -277,8 +277,8 @@ def _origin(value: Any) -> tuple[Registered | None, dict[str, Value]]:
             given[name] = child
     if internals.callbacks is not None and "callbacks" in takes:
         given["callbacks"] = internals.callbacks.arguments()
-        if not given["callbacks"] and not internals.arguments.get("callbacks"):
-            del given["callbacks"]
+    if "callbacks" in takes and not given.get("callbacks", True):
+        del given["callbacks"]  # None at all is what leaving it out says.
     return kind, given
 
 

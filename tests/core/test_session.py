@@ -357,6 +357,7 @@ def test_session_without_database_trains_and_returns_nothing() -> None:
     session = Session.from_meta(config=config(dbinterface=None))
     assert session.run() is None
     assert session.trainer.step == 3 * STEPS_PER_EPOCH
+    assert session.status.progress["fraction"] == 1.0
     assert session.status.phase == "completed"
     assert session.id is None
 
@@ -393,3 +394,59 @@ def test_lease_taken_over_meanwhile_is_an_error() -> None:
     session = session_with(StealAt(4))
     with pytest.raises(LeaseError, match="another process took the run over"):
         session.run()
+
+
+LR = "trainer.model.optimizer.lr"
+
+
+def test_resume_with_changes_that_was_killed_before_it_saved_keeps_them() -> None:
+    changes = {LR: 0.5, "schedule.duration": "4 epochs"}
+    expected = run(schedule__checkpoint="1 epoch").resume(changes).run()
+    found = run(schedule__checkpoint="1 epoch")
+    session = found.resume(changes)
+    session._begin()  # What is left when the process dies before its first checkpoint.
+    session._recorder.finish()
+    resumed = found.resume()
+    (group,) = resumed.trainer.model.optimizer.param_groups
+    assert group["initial_lr"] == 0.5
+    result = resumed.run()
+    assert result is not None
+    assert expected is not None
+    assert points(result) == points(expected)
+
+
+def test_checkpoint_is_rebuilt_under_the_config_it_was_taken_under() -> None:
+    found = run()
+    expected = found.branch(step=6).run()
+    noise = "dataprovider.datasets.train.transform.1.std"
+    changed = found.resume({noise: 0.9}, step=12).run()
+    assert changed is not None
+    assert changed.config[noise] == 0.9
+    branched = changed.branch(step=6).run()
+    assert branched is not None
+    assert expected is not None
+    assert branched.config[noise] == 0.1
+    assert points(branched) == points(expected)
+
+
+def test_complete_run_with_nothing_to_do_is_left_as_it_is() -> None:
+    found = run()
+    before = found.refresh().document
+    result = found.resume({"schedule.duration": "1 epoch"}).run()
+    assert result is not None
+    assert result.refresh().document == before
+    assert len(result.checkpoints) == len(found.checkpoints)
+
+
+def test_resume_under_another_experiment_is_found_there() -> None:
+    found = run(schedule__duration="2 steps")
+    changes = {"experiment": "other", "schedule.duration": "3 steps"}
+    result = found.resume(changes).run()
+    assert result is not None
+    assert result.experiment == result.config["experiment"] == "other"
+
+
+def test_run_cannot_be_moved_to_another_database() -> None:
+    found = run(schedule__duration="2 steps")
+    with pytest.raises(ConfigError, match="cannot move a run to another database"):
+        found.resume({"dbinterface": "other.db"})

@@ -267,7 +267,11 @@ def test_callbacks_that_were_all_unregistered_leave_the_config() -> None:
     echo = Echo()
     listener = Listener([echo])
     listener.callbacks.unregister(echo)
-    assert listener.config["callbacks"] == []
+    assert "callbacks" not in listener.config
+
+
+def test_empty_list_of_callbacks_is_as_good_as_none() -> None:
+    assert Listener([]).config == Listener().config
 
 
 def test_late_object_is_described_by_its_settings() -> None:

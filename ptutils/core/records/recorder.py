@@ -18,6 +18,7 @@ from ptutils.core.records.checkpoint import (
     encode_fields,
     encode_state,
 )
+from ptutils.core.records.document import SIDECAR
 from ptutils.core.records.identity import is_expired, new_lease, new_run_id, now
 from ptutils.core.records.series import chunk_documents, plain_summary
 from ptutils.errors import LeaseError, NotFoundError
@@ -86,11 +87,17 @@ class Recorder:
             self.db._insert("runs", [document])
         return self.run_id
 
-    def acquire(self, run_id: str, encoded: Document, start: Document) -> None:
+    def acquire(
+        self, run_id: str, fields: Document, encoded: Document, start: Document
+    ) -> None:
         """Take over a run that nobody holds, to go on from one of its checkpoints.
+
+        Where the config changes, the last segment keeps the one that its checkpoints
+        were taken under.
 
         Args:
             run_id: The run.
+            fields: Plain fields of the document as they are from now on.
             encoded: Its config, source and lineage as they are from now on.
             start: The checkpoint's ``segment`` and ``chunks``: where History goes on.
 
@@ -109,9 +116,15 @@ class Recorder:
                     f"lease holds until {lease['expires']:%H:%M:%S} UTC",
                     fix="stop that process, or branch the run instead",
                 )
-            segments = [*document["segments"], {"start": start}]
+            now_encoded = encode_fields(self.db, encoded)
+            *earlier, last = document["segments"]
+            kept = {name: document[name] for name in ("config", SIDECAR)}
+            if any(now_encoded[name] != kept[name] for name in kept):
+                last = {**kept, **last}
+            segments = [*earlier, last, {"start": start}]
             changes = {
-                **encode_fields(self.db, encoded),
+                **fields,
+                **now_encoded,
                 "segments": segments,
                 "lease": new_lease(self._owner),
                 "status": self._status(),

@@ -14,7 +14,7 @@ from ptutils.core.records.checkpoint import (
 )
 from ptutils.core.records.series import history_of, visible_chunks
 from ptutils.core.records.settings import changes_kept
-from ptutils.errors import NotFoundError
+from ptutils.errors import ConfigError, NotFoundError
 from ptutils.meta.config import Config
 from ptutils.meta.history import History
 from ptutils.meta.state import State
@@ -147,10 +147,15 @@ class Run:
             StateMismatchError: If the State does not fit the changed config.
             NotFoundError: If there is no checkpoint at ``step``.
         """
-        checkpoint = self.newest() if step is None else self.checkpoint(step)
-        session: Session = self._build(checkpoint, config or {}, trust, provide)
-        with changes_kept(session, self._config_at(checkpoint)):
-            session.go_on_from(self.refresh(), checkpoint)
+        run = self.refresh()
+        checkpoint = run.newest() if step is None else run.checkpoint(step)
+        before = run._config_at(checkpoint)
+        # A resume that was killed before it saved anything had settings of its own.
+        was_changed = step is None and run._is_before_last_resume(checkpoint)
+        base = run.config if was_changed else before
+        session: Session = run._build(base, config or {}, trust, provide)
+        with changes_kept(session, before):
+            session.go_on_from(run, checkpoint)
         return session
 
     def branch(
@@ -176,7 +181,8 @@ class Run:
             StateMismatchError: If the State does not fit the changed config.
             NotFoundError: If the run has no checkpoint, or none at ``step``.
         """
-        checkpoint = self.newest() if step is None else self.checkpoint(step)
+        run = self.refresh()
+        checkpoint = run.newest() if step is None else run.checkpoint(step)
         if checkpoint is None:
             raise NotFoundError(
                 f"run {self.id!r} has no checkpoint to branch from",
@@ -184,15 +190,16 @@ class Run:
                 got="none",
                 fix="start anew from its config",
             )
-        session: Session = self._build(checkpoint, config or {}, trust, provide)
+        before = run._config_at(checkpoint)
+        session: Session = run._build(before, config or {}, trust, provide)
         lineage = {
             "verb": "branch",
             "parent": self.id,
             "checkpoint": checkpoint.id,
             "overrides": dict(config or {}),
         }
-        with changes_kept(session, self._config_at(checkpoint)):
-            session.go_on_from(self, checkpoint, lineage=lineage)
+        with changes_kept(session, before):
+            session.go_on_from(run, checkpoint, lineage=lineage)
         return session
 
     def __repr__(self) -> str:
@@ -201,18 +208,38 @@ class Run:
 
     def _build(
         self,
-        checkpoint: Checkpoint | None,
+        config: Config,
         changes: Mapping[str, Value],
         trust: Iterable[str],
         provide: Mapping[str, Value] | None,
     ) -> Any:
-        config = self._config_at(checkpoint).override(changes)
-        config = Config({**config, "dbinterface": None})
+        for path in changes:
+            if path.partition(".")[0] == "dbinterface":
+                raise ConfigError(
+                    "cannot move a run to another database",
+                    path=path,
+                    expected="changes of other settings",
+                    got=f"{path}={changes[path]!r}",
+                    fix="leave it out: a run goes on where it is kept",
+                )
+        config = Config({**config.override(changes), "dbinterface": None})
         provided = {"dbinterface": self._db, **(provide or {})}
         return find("build")(config, trust=trust, provide=provided)
 
     def _config_at(self, checkpoint: Checkpoint | None) -> Config:
-        return (checkpoint and checkpoint.config) or self.config
+        """Return the config that a checkpoint was taken under."""
+        if checkpoint is None:
+            return self.config
+        if checkpoint.config is not None:
+            return checkpoint.config
+        for segment in self.document["segments"][checkpoint.segment :]:
+            if "config" in segment:
+                return Config(decode_fields(self._db, segment, ["config"])["config"])
+        return self.config
+
+    def _is_before_last_resume(self, checkpoint: Checkpoint | None) -> bool:
+        last = len(self.document["segments"]) - 1
+        return checkpoint is None or checkpoint.segment < last
 
     def _checkpoints(
         self, filter: Document, *, newest_first: bool = False, limit: int = 0

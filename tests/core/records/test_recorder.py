@@ -176,7 +176,7 @@ def test_pruning_leaves_other_runs_alone(writer: Writer) -> None:
 def test_run_that_lives_cannot_be_taken_over(writer: Writer) -> None:
     other = Recorder(writer.db, writer.history, writer.status.state_dict, "other")
     with pytest.raises(LeaseError, match=r"is writing it; its lease holds until") as e:
-        other.acquire(writer.recorder.run_id, ENCODED, place_of(None))
+        other.acquire(writer.recorder.run_id, {}, ENCODED, place_of(None))
     assert "branch the run instead" in e.value.fix
     assert document_of(writer)["lease"]["owner"] == writer.recorder._owner
 
@@ -185,7 +185,7 @@ def test_owner_of_a_run_may_take_it_over_from_itself(writer: Writer) -> None:
     writer.record(1)
     status, owner = writer.status.state_dict, writer.recorder._owner
     again = Recorder(writer.db, writer.history, status, owner)
-    again.acquire(writer.recorder.run_id, ENCODED, place_of(None))
+    again.acquire(writer.recorder.run_id, {}, ENCODED, place_of(None))
     again.beat()
     assert stored(writer) == [1]
 
@@ -197,7 +197,7 @@ def test_dead_run_is_taken_over_and_its_first_writer_learns_of_it(
     run_id = writer.recorder.run_id
     killed(writer.db, run_id)
     other = Writer(writer.db)
-    other.recorder.acquire(run_id, ENCODED, place_of(None))
+    other.recorder.acquire(run_id, {}, ENCODED, place_of(None))
     assert document_of(writer)["segments"] == [
         {"start": None},
         {"start": {"segment": 0, "chunks": 0}},
@@ -212,7 +212,7 @@ def test_deleted_run_can_neither_be_written_nor_taken_over(writer: Writer) -> No
     with pytest.raises(NotFoundError, match="is not in the database"):
         writer.recorder.beat()
     with pytest.raises(NotFoundError, match="is not in the database"):
-        writer.recorder.acquire(writer.recorder.run_id, ENCODED, place_of(None))
+        writer.recorder.acquire(writer.recorder.run_id, {}, ENCODED, place_of(None))
 
 
 def test_run_that_has_ended_is_not_written_any_more(writer: Writer) -> None:

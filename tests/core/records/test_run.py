@@ -21,7 +21,7 @@ def resumed(writer: Writer, step: int | None) -> Writer:
     killed(writer.db, run.id)
     again = Writer(writer.db)
     checkpoint = None if step is None else run.checkpoint(step)
-    again.recorder.acquire(run.id, dict(ENCODED), place_of(checkpoint))
+    again.recorder.acquire(run.id, {}, dict(ENCODED), place_of(checkpoint))
     return again
 
 
