@@ -107,10 +107,13 @@ def _steps(container: Value, path: str) -> Iterator[tuple[Value, str | None]]:
             yield int(head), ".".join(parts[1:]) if len(parts) > 1 else None
 
 
-def _keys(container: dict[Value, Value], text: str) -> list[Value]:
+def _keys(container: dict[Value, Value], text: str) -> Iterator[Value]:
+    """Yield the keys that answer to ``text``: the string, then what reads like it."""
     if dict.__contains__(container, text):
-        return [text]
-    return [key for key in container if not isinstance(key, str) and str(key) == text]
+        yield text
+    for key in container:
+        if not isinstance(key, str) and str(key) == text:
+            yield key
 
 
 def _get(container: Value, key: Value) -> Value:

@@ -82,6 +82,11 @@ def test_path_that_leads_nowhere_has_no_trail(path: str) -> None:
     assert trail({"a": [1, 2]}, path) is None
 
 
+def test_key_that_only_reads_like_the_path_is_tried_after_the_string() -> None:
+    root = {"0": 1, 0: {"x": 2}}
+    assert (_get(root, "0"), _get(root, "0.x")) == (1, 2)
+
+
 def test_tuple_on_the_way_is_made_anew() -> None:
     before = (1, {"x": (2, 3)})
     root = {"pair": before}
