@@ -30,8 +30,9 @@ class Model(Module):
         device: ``auto``, ``cpu``, ``cuda:0``.
 
     Raises:
-        ConfigError: If the device is not there, there is nothing to schedule, or the
-            optimizer or scheduler is none, or needs more than to be stepped.
+        ConfigError: If the device is not there, there is nothing to schedule, what is
+            given cannot play its part, the optimizer or scheduler needs more than to
+            be stepped, or a metric is called ``loss``.
     """
 
     def __init__(
@@ -45,6 +46,9 @@ class Model(Module):
         metrics: dict[str, Any] | None = None,
         device: str = "auto",
     ) -> None:
+        _require_net(net)
+        _require_criterion(criterion)
+        _require_metrics(metrics)
         self.backend: Backend = load_backend()
         self.device = self.backend.device(device)
         self.net: Any = self.backend.place(net, self.device)
@@ -132,6 +136,76 @@ class Model(Module):
         if hasattr(self.criterion, "parameters"):
             parameters += list(self.criterion.parameters())
         return parameters
+
+
+def _require_net(net: Value) -> None:
+    if _is_one(net, "parameters", "train"):
+        return
+    raise ConfigError(
+        "cannot use this as the net",
+        path="net",
+        expected="a torch.nn.Module",
+        got=_shown(net),
+        fix=_called(net, "wrap it in a torch.nn.Module"),
+    )
+
+
+def _require_criterion(criterion: Value) -> None:
+    if criterion is None or _is_one(criterion, "__call__"):
+        return
+    raise ConfigError(
+        "cannot use this as the criterion",
+        path="criterion",
+        expected="a function of outputs and targets",
+        got=_shown(criterion),
+        fix=_called(criterion, "pass torch.nn.CrossEntropyLoss(), say"),
+    )
+
+
+def _require_metrics(metrics: Value) -> None:
+    if metrics is not None and not hasattr(metrics, "items"):
+        raise ConfigError(
+            "cannot tell the names of these metrics",
+            path="metrics",
+            expected="a dict of metrics by name",
+            got=_shown(metrics),
+            fix="write {'accuracy': ...}",
+        )
+    for name, metric in (metrics or {}).items():
+        if name == "loss":
+            raise ConfigError(
+                "cannot call a metric 'loss'",
+                path="metrics.loss",
+                expected="another name: valid.loss is the mean of the criterion",
+                got="loss",
+                fix="rename it, or leave it out if it is the criterion",
+            )
+        if not _is_one(metric, "update", "compute", "reset"):
+            raise ConfigError(
+                f"cannot use this as the metric {name!r}",
+                path=f"metrics.{name}",
+                expected="a torchmetrics.Metric: with update, compute and reset",
+                got=_shown(metric),
+                fix=_called(metric, "use a metric of torchmetrics, or subclass one"),
+            )
+
+
+def _is_one(given: Value, *methods: str) -> bool:
+    """Tell whether ``given`` is an object, made already, with these methods."""
+    is_made = not isinstance(given, type | Late)
+    return is_made and all(callable(getattr(given, name, None)) for name in methods)
+
+
+def _shown(given: Value) -> str:
+    if isinstance(given, type):
+        return f"class {given.__qualname__}"
+    name = getattr(given, "__name__", "")
+    return f"function {name}" if name else f"{type(given).__qualname__}: {given!r:.80}"
+
+
+def _called(given: Value, otherwise: str) -> str:
+    """Return how to mend ``given`` where it is a class instead of an object of it."""
+    return f"{given.__name__}(...)" if isinstance(given, type) else otherwise
 
 
 def _ready(given: Any, value: Value) -> Any:

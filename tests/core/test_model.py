@@ -155,3 +155,52 @@ def test_model_without_loss_and_optimizer_may_still_go_forward() -> None:
 def test_state_holds_net_loss_optimizer_and_scheduler() -> None:
     made = model(criterion=Scaled(), scheduler=build(SCHEDULER, gamma=0.5))
     assert sorted(made.state_dict()) == ["criterion", "net", "optimizer", "scheduler"]
+
+
+def test_class_is_no_net() -> None:
+    with pytest.raises(ConfigError, match="cannot use this as the net") as caught:
+        Model(torch.nn.Linear, device="cpu")
+    assert "got:      class Linear\n  fix:      Linear(...)" in str(caught.value)
+
+
+def test_function_is_no_net() -> None:
+    with pytest.raises(ConfigError, match=r"function tanh\n.*wrap it in"):
+        Model(torch.tanh, device="cpu")
+
+
+def test_what_is_not_made_yet_is_no_net() -> None:
+    with pytest.raises(ConfigError, match="got:      Late: "):
+        Model(build(torch.optim.SGD, lr=0.1), device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "got"), [(torch.nn.MSELoss, "class MSELoss"), ("mse", "str: 'mse'")]
+)
+def test_what_is_no_criterion_is_refused(wrong: Any, got: str) -> None:
+    with pytest.raises(ConfigError, match="cannot use this as the criterion") as caught:
+        model(criterion=wrong)
+    assert got in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "got"),
+    [
+        (MeanAbsoluteError, "class MeanAbsoluteError"),
+        (torch.tanh, "function tanh"),
+        (3, "int: 3"),
+    ],
+)
+def test_what_is_no_metric_is_refused(wrong: Any, got: str) -> None:
+    with pytest.raises(ConfigError, match="cannot use this as the metric 'e'") as error:
+        model(metrics={"e": wrong})
+    assert got in str(error.value)
+
+
+def test_metrics_without_names_are_refused() -> None:
+    with pytest.raises(ConfigError, match="cannot tell the names of these metrics"):
+        model(metrics=[MeanAbsoluteError()])
+
+
+def test_metric_that_would_hide_the_validation_loss_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"a metric 'loss' at 'metrics\.loss'"):
+        model(metrics={"loss": MeanAbsoluteError()})
