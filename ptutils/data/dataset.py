@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 import torch
@@ -48,6 +48,10 @@ class Dataset(Module):
     def __len__(self) -> int:
         """Return how many samples there are."""
         return len(self.reader)
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Yield each sample once: a reader need not refuse an index past its end."""
+        return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> Sample:
         """Return sample ``index``, transformed with randomness from torch's stream.

@@ -26,7 +26,8 @@ class DataProvider(Module):
         seed: For loaders without a seed; the Session's by default, or 0.
 
     Raises:
-        ConfigError: If a loader names a dataset that is not there; all are listed.
+        ConfigError: If either is no mapping, a loader is none of ptutils, or loaders
+            name datasets that are not there; all are listed.
 
     Example:
         >>> from ptutils.data.readers.array import ArrayReader
@@ -45,6 +46,10 @@ class DataProvider(Module):
         *,
         seed: int | None = None,
     ) -> None:
+        _require_mapping("datasets", datasets)
+        _require_mapping("loaders", loaders)
+        for name, loader in loaders.items():
+            _require_loader(name, loader)
         self.datasets = dict(datasets)
         self.loaders = dict(loaders)
         self.seed = seed
@@ -110,6 +115,30 @@ class DataProvider(Module):
                 got="; ".join(faults),
                 fix="name a dataset with DataLoader(dataset='...'), or add it",
             )
+
+
+def _require_mapping(path: str, given: Value) -> None:
+    if not isinstance(given, Mapping):
+        kind = type(given).__qualname__
+        raise ConfigError(
+            f"cannot tell the names of these {path}",
+            path=path,
+            expected=f"a dict of {path} by name",
+            got=kind,
+            fix=f"write {{'train': {kind}(...)}}",
+        )
+
+
+def _require_loader(name: str, loader: Value) -> None:
+    if not isinstance(loader, DataLoader):
+        kind = type(loader)
+        raise ConfigError(
+            f"cannot load the split {name!r} with this",
+            path=f"loaders.{name}",
+            expected="a ptutils.DataLoader, which can be resumed inside an epoch",
+            got=f"{kind.__module__}.{kind.__qualname__}",
+            fix="write ptutils.DataLoader(dataset, batch_size=...)",
+        )
 
 
 def _unknown(what: str, name: Value, known: Sequence[str]) -> DataError:

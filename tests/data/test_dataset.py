@@ -29,6 +29,18 @@ def test_a_dataset_is_as_long_as_its_reader() -> None:
     assert len(numbers(7)) == 7
 
 
+class Endless(DataReader):
+    def __len__(self) -> int:
+        return 2
+
+    def read(self, index: int) -> Sample:
+        return torch.tensor(index), torch.tensor(0)
+
+
+def test_iterating_ends_where_the_reader_does_not() -> None:
+    assert [int(inputs) for inputs, _ in Dataset(Endless())] == [0, 1]
+
+
 def test_several_items_are_those_that_are_got_one_by_one() -> None:
     dataset = images()
     several = dataset.__getitems__([3, 1])

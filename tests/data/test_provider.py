@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from torch.utils.data import DataLoader as TorchLoader
 
 from ptutils.data.loader import DataLoader
 from ptutils.data.provider import DataProvider
@@ -116,3 +119,21 @@ def test_a_provider_is_rebuilt_from_its_config() -> None:
     rebuilt = DataProvider.from_meta(**data.to_meta())
     assert rebuilt.state_dict() == data.state_dict()
     assert targets(rebuilt("train")) == targets(data("train"))
+
+
+@pytest.mark.parametrize(
+    ("datasets", "loaders", "got"),
+    [
+        (numbers(), {}, "these datasets[^$]*got:      Dataset\n"),
+        ({}, DataLoader(), "these loaders[^$]*got:      DataLoader\n"),
+    ],
+)
+def test_what_has_no_names_is_refused(datasets: Any, loaders: Any, got: str) -> None:
+    with pytest.raises(ConfigError, match=f"cannot tell the names of {got}"):
+        DataProvider(datasets, loaders)
+
+
+def test_a_loader_of_torch_is_refused() -> None:
+    loaders: Any = {"train": TorchLoader(numbers())}
+    with pytest.raises(ConfigError, match=r"got: +torch[^$]*write ptutils\.DataLoader"):
+        DataProvider({"train": numbers()}, loaders)
