@@ -86,14 +86,16 @@ class TorchBackend:
         return bool(device.type == "cpu")
 
     def gradient(self, model: Model, batch: Value) -> tuple[Value, Value]:
-        """Go forward and backward; return the outputs and the detached loss."""
+        """Go forward and backward; return the outputs and the detached loss.
+
+        Raises:
+            DataError: If the batch is no pair.
+            ConfigError: If the criterion returns anything but one number.
+        """
         model.optimizer.zero_grad()
-        try:
-            inputs, targets = batch
-        except (TypeError, ValueError) as error:
-            raise _not_a_pair(batch) from error
+        inputs, targets = _pair(batch)
         outputs = model.forward(inputs)
-        loss: torch.Tensor = model.criterion(outputs, targets)
+        loss = _loss(model, outputs, targets)
         loss.backward()
         return outputs, loss.detach()
 
@@ -110,13 +112,15 @@ class TorchBackend:
 
     @torch.no_grad()
     def evaluate(self, model: Model, batch: Value) -> tuple[Value, Value, int]:
-        """Go forward without gradients; return outputs, loss and number of samples."""
-        try:
-            inputs, targets = batch
-        except (TypeError, ValueError) as error:
-            raise _not_a_pair(batch) from error
+        """Go forward without gradients; return outputs, loss and number of samples.
+
+        Raises:
+            DataError: If the batch is no pair.
+            ConfigError: If the criterion returns anything but one number.
+        """
+        inputs, targets = _pair(batch)
         outputs = model.forward(inputs)
-        return outputs, model.criterion(outputs, targets), len(targets)
+        return outputs, _loss(model, outputs, targets), len(targets)
 
     def gradients(self, model: Model) -> Mapping[str, Value]:
         """Return a live view of the gradients by parameter name."""
@@ -168,6 +172,33 @@ class _Gradients(Mapping[str, Value]):
         return sum(1 for _ in self)
 
 
+def _pair(batch: Value) -> tuple[Value, Value]:
+    # Two rows of a tensor, or the keys of two fields, are no inputs and targets.
+    if isinstance(batch, torch.Tensor | Mapping | str):
+        raise _not_a_pair(batch)
+    try:
+        inputs, targets = batch
+    except (TypeError, ValueError) as error:
+        raise _not_a_pair(batch) from error
+    return inputs, targets
+
+
+def _loss(model: Model, outputs: Value, targets: Value) -> torch.Tensor:
+    loss = model.criterion(outputs, targets)
+    if isinstance(loss, torch.Tensor) and loss.numel() == 1:
+        return loss
+    is_tensor = isinstance(loss, torch.Tensor)
+    raise ConfigError(
+        "cannot train with what the criterion returns",
+        path="trainer.model.criterion",
+        expected="a loss: a tensor of shape ()",
+        got=f"a tensor of shape {tuple(loss.shape)}" if is_tensor else _kind(loss),
+        fix="take its mean, with reduction='mean' say"
+        if is_tensor
+        else "return one tensor, say the sum of all losses",
+    )
+
+
 def _not_a_pair(batch: Value) -> DataError:
     return DataError(
         "cannot go forward with this batch",
@@ -178,7 +209,7 @@ def _not_a_pair(batch: Value) -> DataError:
 
 
 def _kind(batch: Value) -> str:
-    if isinstance(batch, dict):
+    if isinstance(batch, Mapping):
         return f"a dict of {', '.join(map(str, batch))}"
     name = type(batch).__name__
     return f"{name} of {len(batch)}" if isinstance(batch, tuple | list) else name

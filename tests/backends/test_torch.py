@@ -148,6 +148,9 @@ def test_gradients_of_earlier_steps_do_not_add_up() -> None:
         ((torch.ones(1),), "tuple of 1"),
         ([torch.ones(1)] * 3, "list of 3"),
         ({"a": 1, "b": 2, "c": 3}, "a dict of a, b, c"),
+        ({"x": 1, "y": 2}, "a dict of x, y"),
+        (torch.ones(2, 3), "Tensor"),
+        ("ab", "str"),
         (3, "int"),
     ],
 )
@@ -156,6 +159,24 @@ def test_batch_that_is_no_pair_is_refused(verb: str, batch: Any, got: str) -> No
     with pytest.raises(DataError, match="cannot go forward with this batch") as caught:
         getattr(BACKEND, verb)(linear(), batch)
     assert f"got:      {got}\n" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("returned", "got"),
+    [
+        ({"ce": torch.ones(())}, "a dict of ce\n"),
+        (torch.ones(2, 1), "a tensor of shape (2, 1)\n"),
+        (0.5, "float\n"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["gradient", "evaluate"])
+def test_criterion_that_returns_no_loss_is_refused(
+    verb: str, returned: Any, got: str
+) -> None:
+    made = linear(criterion=lambda outputs, targets: returned)
+    with pytest.raises(ConfigError, match="what the criterion returns") as caught:
+        getattr(BACKEND, verb)(made, pair())
+    assert got in str(caught.value)
 
 
 def test_update_moves_the_parameters() -> None:
