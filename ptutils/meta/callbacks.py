@@ -57,9 +57,10 @@ class Callbacks(MetaModule):
             The callback.
 
         Raises:
-            CallbackError: If it reacts to nothing, the name is taken, or it is here
-                already.
+            CallbackError: If it is a name or a class, it reacts to nothing, the name is
+                taken, or it is here already.
         """
+        _require_instance(callback)
         if name is None:
             name = self._free(snake(type(callback).__name__))
         if name in self._by_name or callback in self:
@@ -81,6 +82,7 @@ class Callbacks(MetaModule):
 
     def replace(self, old: Value, new: Value) -> Value:
         """Put ``new`` in the place and under the name of ``old``; return ``old``."""
+        _require_instance(new)
         name = self._name(old)
         replaced = self._by_name[name]
         self._set({**self._by_name, name: new})
@@ -213,6 +215,21 @@ class Callbacks(MetaModule):
             got=repr(callback),
             fix=f"did you mean {guess!r}?" if guess else "register it first",
         )
+
+
+def _require_instance(callback: Value) -> None:
+    if isinstance(callback, type):
+        got, fix = f"class {callback.__qualname__}", f"{callback.__name__}()"
+    elif isinstance(callback, str):
+        got, fix = repr(callback), f"call register_callback({callback!r}) of a Module"
+    else:
+        return
+    raise CallbackError(
+        "cannot register this as a callback",
+        expected="a callback, made already",
+        got=got,
+        fix=fix,
+    )
 
 
 def _is_class_name(name: Value, callback: object) -> bool:

@@ -231,3 +231,21 @@ def test_state_is_loaded_by_name(tmp_path: Path) -> None:
 def test_state_of_an_unknown_callback_is_refused() -> None:
     with pytest.raises(CallbackError, match="no callback 'counter'"):
         registry(Shout()).load_state_dict({"counter": {"count": 1}})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (Shout, r"got: +class Shout\n +fix: +Shout\(\)"),
+        ("NaNDetector", r"got: +'NaNDetector'\n.*register_callback\('NaNDetector'\)"),
+    ],
+)
+def test_callback_that_is_not_made_yet_is_refused(wrong: Any, message: str) -> None:
+    with pytest.raises(CallbackError, match=message):
+        Callbacks().register(wrong)
+
+
+def test_replacing_by_a_class_is_refused() -> None:
+    callbacks = registry(Shout())
+    with pytest.raises(CallbackError, match="class Double"):
+        callbacks.replace("shout", Double)
