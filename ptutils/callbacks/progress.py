@@ -40,9 +40,10 @@ class Progress(Callback):
     def end_of_training_step(self, num_batches: int | None, loss: Value) -> None:
         """Draw, if it was last done a tenth of a second ago."""
         display = self._display
-        if display is not None and time.monotonic() >= display.next_s:
-            display.note("epoch", {"train.loss": loss})
-            display.draw(num_batches)
+        if display is not None:
+            display.loss = loss
+            if time.monotonic() >= display.next_s:
+                display.draw(num_batches)
 
     def after_validate(self, num_batches: int | None, metrics: Value) -> None:
         """Show what was measured, and where training was then."""
@@ -57,6 +58,8 @@ class Progress(Callback):
 
     def after_looper(self) -> None:
         """Leave the terminal as it was, with the bars where they ended."""
+        if self._display is not None:
+            self._display.note_loss()
         self.close()
 
     def close(self) -> None:
@@ -68,10 +71,11 @@ class Progress(Callback):
 
 
 class _Display:
-    """The bars of one training, and when they are to be drawn next."""
+    """The bars of one training, its latest loss, and when to draw them next."""
 
     def __init__(self, trainer: Value, schedule: Value) -> None:
         self.next_s = 0.0
+        self.loss: Value = None
         self._trainer = trainer
         self._schedule = schedule
         self._num_batches = 0
@@ -95,9 +99,15 @@ class _Display:
         texts = [f"{path} {float(value):.4g}" for path, value in values.items()]
         self._bars.update(self._tasks[name], note="  ".join(texts))
 
+    def note_loss(self) -> None:
+        """Put the latest loss beside the epoch, if there was one."""
+        if self.loss is not None:
+            self.note("epoch", {"train.loss": self.loss})
+
     def draw(self, num_batches: int | None) -> None:
-        """Draw both bars as the trainer's counters stand."""
+        """Draw both bars as the trainer's counters stand, with the latest loss."""
         self._num_batches = num_batches or 0
+        self.note_loss()
         self._update()
         self._bars.refresh()
         self.next_s = time.monotonic() + _REFRESH_S

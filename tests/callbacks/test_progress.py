@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -22,9 +23,15 @@ provider = DataProvider({"train": data, "valid": data}, loaders)
 net = torch.nn.Linear(3, 1)
 optimizer = build(torch.optim.SGD, lr=0.01)
 model = ptutils.Model(net, criterion=torch.nn.MSELoss(), optimizer=optimizer)
-trainer = ptutils.Trainer(model, callbacks=[ptutils.Progress()])
+class Last(ptutils.Callback):
+    def end_of_training_step(self, loss):
+        self.loss = float(loss)
+
+last = Last()
+trainer = ptutils.Trainer(model, callbacks=[ptutils.Progress(), last])
 for duration in sys.argv[1:]:
     trainer.train(provider, schedule=ptutils.Schedule(duration))
+    print(f"the last loss was {last.loss:.4g}", file=sys.stderr)
 print("done")
 """
 
@@ -46,6 +53,15 @@ def test_bars_show_where_training_is(terminal: Terminal) -> None:
     assert "10/10" in last(lines, "epoch")
     assert "train.loss" in last(lines, "epoch")
     assert lines[-1] == "done"
+
+
+def test_loss_of_epochs_shorter_than_the_refresh_is_the_latest(
+    terminal: Terminal,
+) -> None:
+    lines = screen_of(terminal("-c", PROGRAM, "40 epochs", columns=120))
+    loss = last(lines, "the last loss was ").split()[-1]
+
+    assert f"train.loss {loss} " in last(lines, "epoch")
 
 
 def test_bars_count_in_the_unit_of_the_schedule(terminal: Terminal) -> None:
@@ -75,4 +91,5 @@ def test_nothing_is_written_where_there_is_no_terminal() -> None:
         check=False,
     )
 
-    assert (done.stdout, done.stderr) == ("done\n", "")
+    assert done.stdout == "done\n"
+    assert re.fullmatch(r"the last loss was \S+\n", done.stderr)
