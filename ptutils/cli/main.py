@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ptutils.cli.ls import ls
-from ptutils.cli.options import DEFAULT_DB
+from ptutils.cli.options import USUAL_DB
 from ptutils.cli.resume import resume
 from ptutils.cli.run import run
 from ptutils.cli.show import show
@@ -35,10 +35,7 @@ def start(
     db: Annotated[
         str | None,
         typer.Option(
-            envvar="PTUTILS_DB",
-            metavar="URL",
-            help=f"The database. [default: {DEFAULT_DB}]",
-            show_default=False,
+            metavar="URL", help=f"The database. {USUAL_DB}", show_default=False
         ),
     ] = None,
     debug: Annotated[
@@ -62,16 +59,16 @@ def main() -> None:
     except PtutilsError as error:
         if debug:
             raise
-        _fail(f"{type(error).__name__}: {error}")
+        _fail(error)
     except Exception as error:
         if debug:
             raise
-        _fail(
-            f"{type(error).__name__}: {error}\n"
-            "  fix:      run it again with --debug to see where it happened"
-        )
+        _fail(error, "  fix:      run it again with --debug to see where it happened")
 
 
-def _fail(text: str) -> None:
+def _fail(error: Exception, fix: str = "") -> None:
+    # The notes of a run that failed say where its traceback is.
+    notes = getattr(error, "__notes__", []) or ([fix] if fix else [])
+    text = "\n".join([f"{type(error).__name__}: {error}", *notes])
     typer.echo(text, err=True)
     sys.exit(1)

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any
 
 import typer
 
 import ptutils
 
-__all__ = ["DEFAULT_DB", "Database", "Overrides", "RunId", "Trust", "open_database"]
+__all__ = [
+    "USUAL_DB",
+    "Database",
+    "Overrides",
+    "RunId",
+    "Trust",
+    "open_database",
+    "usual_db",
+]
 
 DEFAULT_DB = "runs.db"
+USUAL_DB = f"[default: what PTUTILS_DB names, or {DEFAULT_DB}]"
 
 Database = Annotated[
     str | None,
-    typer.Option("--db", metavar="URL", help="The database.", show_default=False),
+    typer.Option(
+        "--db", metavar="URL", help=f"The database. {USUAL_DB}", show_default=False
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,
@@ -44,4 +56,9 @@ Trust = Annotated[
 
 def open_database(context: typer.Context, db: str | None) -> Any:
     """Open the database that the command line, PTUTILS_DB or the default names."""
-    return ptutils.connect(db or context.obj or DEFAULT_DB, create=False)
+    return ptutils.connect(db or context.obj or usual_db(), create=False)
+
+
+def usual_db() -> str:
+    """Return the URL of the database where nothing else names one."""
+    return os.environ.get("PTUTILS_DB") or DEFAULT_DB

@@ -26,7 +26,7 @@ def resume(
     trust: Trust = None,
 ) -> None:
     """Go on with RUN where its newest checkpoint left it, or an earlier one."""
-    found = open_database(context, db).runs.get(run)
+    found = open_database(context, db).runs.get(run.lower())
     texts = overrides or []
     changed = found.config.override(*texts)
     changes = {path: changed[path] for path in (t.partition("=")[0] for t in texts)}

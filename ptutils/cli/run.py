@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import ptutils
-from ptutils.cli.options import Database, Overrides, Trust
+from ptutils.cli.options import Database, Overrides, Trust, usual_db
 from ptutils.cli.training import train
 
 __all__ = ["run"]
@@ -30,5 +30,7 @@ def run(
     url = db or context.obj
     if url:
         described["dbinterface"] = url
+    else:
+        described.setdefault("dbinterface", usual_db())
     session = ptutils.Session.from_meta(config=described, trust=trust or [])
     train(session)

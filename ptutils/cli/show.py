@@ -22,12 +22,12 @@ _STATISTICS = ("first", "last", "min", "max")
 def show(context: typer.Context, run: RunId, db: Database = None) -> None:
     """Show a run's config, status, metrics, lineage and checkpoints."""
     with open_database(context, db) as database:
-        found = database.runs.get(run)
+        found = database.runs.get(run.lower())
         _show_head(found)
         document = found.document  # Its plain form, as queries see it.
         _show_section("config", document["config"])
         _show_status(document["status"])
-        _show_section("lineage", document["lineage"])
+        _show_section("lineage", found.lineage)
         _show_metrics(document["summary"], found.history)
         _show_checkpoints(found.checkpoints)
 

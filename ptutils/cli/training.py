@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import math
 import shlex
 import shutil
 import sys
@@ -12,8 +12,10 @@ from typing import Any
 import typer
 
 from ptutils.cli.cells import format_value
-from ptutils.cli.options import DEFAULT_DB
+from ptutils.cli.options import usual_db
 from ptutils.cli.summary import statistics_of
+from ptutils.core.loop.duration import Duration
+from ptutils.meta.status import Phase
 
 __all__ = ["train"]
 
@@ -26,13 +28,25 @@ def train(session: Any) -> None:
     """
     try:
         run = session.run()
-    except BaseException:
-        if session.id:
+    except (KeyboardInterrupt, SystemExit):
+        if _has_ended(session, Phase.INTERRUPTED):
             command = _command(session, "resume", session.id)
             typer.echo(f"\nrun {session.id} is saved; go on with: {command}", err=True)
         raise
-    typer.echo(" ".join(["run", *([session.id] if run else []), _result(session)]))
-    if run is None:  # The config says that nothing is kept.
+    except Exception as error:
+        if _has_ended(session, Phase.FAILED):
+            error.add_note(f"its traceback: {_command(session, 'show', session.id)}")
+        raise
+    if run is not None and session.id is None:  # There was nothing to do.
+        steps = Duration(count=session.trainer.step, unit="steps")
+        command = _command(session, "resume", run.id, _longer(session))
+        typer.echo(
+            f"run {run.id} is already complete after {steps}; "
+            f"give it more to do: {command}"
+        )
+        return
+    typer.echo(" ".join(["run", *([run.id] if run else []), _result(session)]))
+    if not _is_kept(session):
         return
     typer.echo("\nTo find it, look at it, or go on with it:")
     for words in (
@@ -43,14 +57,23 @@ def train(session: Any) -> None:
         typer.echo(f"  {_command(session, *words)}")
 
 
+def _is_kept(session: Any) -> bool:
+    """Return whether another process can find the run."""
+    return session.dbinterface is not None and session.dbinterface.url != "memory:"
+
+
+def _has_ended(session: Any, phase: Phase) -> bool:
+    """Return whether the database knows that the run ended so."""
+    return bool(session.id and session.status.phase is phase and _is_kept(session))
+
+
 def _command(session: Any, *words: str) -> str:
     """Return a command line that works here, on the database of ``session``."""
     called, found = Path(sys.argv[0]), shutil.which("ptutils")
     is_elsewhere = found is None or Path(found).resolve() != called.resolve()
     program = str(called) if called.name == "ptutils" and is_elsewhere else "ptutils"
     url = session.dbinterface.url
-    is_usual = url == os.environ.get("PTUTILS_DB", DEFAULT_DB)
-    return shlex.join([program, *words, *([] if is_usual else ["--db", url])])
+    return shlex.join([program, *words, *([] if url == usual_db() else ["--db", url])])
 
 
 def _result(session: Any) -> str:
@@ -61,11 +84,17 @@ def _result(session: Any) -> str:
         if not name.startswith("train.")
     ]
     reason = f" ({status.reason})" if status.reason else ""
-    reached = f"{session.trainer.step} steps, {session.trainer.epoch} epochs"
-    return ", ".join([f"{status.phase}{reason} after {reached}", *measured])
+    steps = Duration(count=session.trainer.step, unit="steps")
+    epochs = Duration(count=session.trainer.epoch, unit="epochs")
+    return ", ".join([f"{status.phase}{reason} after {steps}, {epochs}", *measured])
 
 
 def _longer(session: Any) -> str:
     """Return the setting that lets a completed run train for twice as long."""
-    duration = session.schedule.duration
-    return f"schedule.duration={2 * duration.count} {duration.unit}"
+    duration, trainer = session.schedule.duration, session.trainer
+    if duration.seconds is not None:
+        reached = math.ceil(trainer.elapsed_s * duration.count / duration.seconds)
+    else:
+        reached = trainer.step if duration.unit == "steps" else trainer.epoch
+    count = 2 * max(duration.count, reached)
+    return f"schedule.duration={Duration(count=count, unit=duration.unit)}"

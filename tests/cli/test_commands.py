@@ -7,9 +7,12 @@ import shlex
 
 import pytest
 
+import ptutils
 from ptutils.cli.main import main
 from ptutils.errors import NotFoundError
 from tests.cli.conftest import Command
+
+WRONG_SIZE = "trainer.model.net.args.1.in_features=63"
 
 
 def rows(listing: str) -> list[dict[str, str]]:
@@ -60,6 +63,19 @@ def test_run_without_a_database_prints_no_commands(command: Command) -> None:
     assert re.fullmatch(r"run completed after 6 steps, .*\n", done.out)
 
 
+def test_run_in_memory_prints_no_commands(command: Command) -> None:
+    done = command("run", "tiny.yaml", "--db", "memory:")
+
+    assert done.code == 0
+    assert re.fullmatch(r"run \w+ completed after 6 steps, .*\n", done.out)
+
+
+def test_counts_of_one_are_singular(command: Command) -> None:
+    done = command("run", "tiny.yaml", "schedule.duration=1 epoch")
+
+    assert "completed after 3 steps, 1 epoch, " in done.out
+
+
 def test_database_may_be_named_before_the_command(command: Command) -> None:
     command("--db", "other.db", "run", "tiny.yaml")
 
@@ -73,6 +89,28 @@ def test_environment_names_the_database(
     command("run", "tiny.yaml")
 
     assert len(rows(command("ls", "--db", "other.db").out)) == 1
+
+
+def test_environment_leaves_the_database_of_the_config(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PTUTILS_DB", "other.db")
+    done = command("run", "tiny.yaml", "dbinterface=own.db")
+
+    assert done.out.count("--db own.db") == 3
+
+
+def test_command_line_overrules_the_database_of_the_config(command: Command) -> None:
+    done = command("--db", "other.db", "run", "tiny.yaml", "dbinterface=own.db")
+
+    assert done.out.count("--db other.db") == 3
+
+
+@pytest.mark.parametrize("name", ["run", "resume", "ls", "show"])
+def test_help_names_the_usual_database(command: Command, name: str) -> None:
+    text = " ".join(command(name, "--help").out.split())
+
+    assert "[default: what PTUTILS_DB names, or runs.db]" in text
 
 
 def test_ls_lists_the_newest_first_with_what_differs(command: Command) -> None:
@@ -119,6 +157,50 @@ def test_run_id_may_be_shortened(command: Command) -> None:
     identity = run_id(command("run", "tiny.yaml").out)
 
     assert command("show", identity[:-1]).out.startswith(f"run {identity}: ")
+
+
+def test_run_id_may_be_in_capitals(command: Command) -> None:
+    identity = run_id(command("run", "tiny.yaml").out)
+
+    assert command("show", identity.upper()).out.startswith(f"run {identity}: ")
+
+
+def test_lineage_shows_paths_as_they_were_given(command: Command) -> None:
+    identity = run_id(command("run", "tiny.yaml").out)
+    with ptutils.connect("runs.db") as db:
+        branched = db.runs.get(identity).branch({"schedule.duration": "3 epochs"}).run()
+
+    shown = command("show", branched.id).out
+    assert "    schedule.duration: 3 epochs\n" in shown
+
+
+def test_failed_run_leads_to_its_traceback(command: Command) -> None:
+    done = command("run", "tiny.yaml", WRONG_SIZE)
+    found = re.search(r"^its traceback: ptutils (show \w+)$", done.err, re.M)
+
+    assert done.code == 1
+    assert done.err.startswith("RuntimeError: ")
+    assert "go on with" not in done.err
+    assert found, done.err
+    shown = command(*found[1].split()).out
+    assert "  Traceback (most recent call last):\n" in shown
+    assert "\n  RuntimeError: " in shown
+
+
+def test_resume_advises_more_than_was_reached(command: Command) -> None:
+    identity = run_id(command("run", "tiny.yaml", "schedule.duration=20 steps").out)
+    done = command("resume", identity, "schedule.duration=2 steps")
+
+    assert done.out == (
+        f"run {identity} is already complete after 20 steps; give it more to do: "
+        f"ptutils resume {identity} 'schedule.duration=40 steps'\n"
+    )
+
+
+def test_advice_for_a_run_by_time_is_in_its_unit(command: Command) -> None:
+    done = command("run", "tiny.yaml", "schedule.duration=0.1 s")
+
+    assert re.search(r"'schedule\.duration=[2-9] s'", done.out), done.out
 
 
 def test_resume_goes_on_with_changed_settings(command: Command) -> None:
