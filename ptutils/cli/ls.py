@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from ptutils.cli.cells import format_age, format_value
+from ptutils.cli.differences import differences
 from ptutils.cli.options import Database, open_database
 from ptutils.cli.summary import statistics_of
 from ptutils.cli.table import Column, print_table
+from ptutils.cli.unknown import paths_in, unknown_paths
 from ptutils.core.records.query import parse_query
 from ptutils.meta.values import Document, Value
 
 __all__ = ["columns_of", "ls"]
 
+_TOLD = ("experiment", "dbinterface")  # A column of its own, and asked for.
 _PHASE_STYLES = {
     "running": "cyan",
     "completed": "green",
@@ -52,6 +54,8 @@ def ls(
     with open_database(context, db) as database:
         most = limit and limit + 1  # One more tells whether there are more.
         runs = list(database.runs.find(wanted, sort=order, limit=most))
+        for line in unknown_paths(database.runs, [*paths_in(wanted), path]):
+            typer.echo(line, err=True)
     if not runs:
         typer.echo("no runs" if not query else "no run matches", err=True)
         return
@@ -72,7 +76,7 @@ def columns_of(rows: list[Document], now: datetime, *, first: str = "") -> list[
         first: The path that the rows are sorted by; a summary's is shown first.
     """
     metrics = _metrics(rows, first)
-    settings = _settings([dict(_leaves(row["config"], "")) for row in rows])
+    settings = _settings([row["config"] for row in rows])
     # A terminal may have no room for all: what training alone measured goes last.
     minor = [column for column in metrics if column.title.startswith("train.")]
     minor = [column for column in minor if f"summary.{column.title}" != first]
@@ -126,34 +130,17 @@ def _direction(found: list[Document], name: str) -> str:
 
 def _settings(configs: list[Document]) -> list[Column]:
     """Return one column per setting that is not the same in all rows."""
-    paths = {path: None for config in configs for path in config}
-    differing = [
-        path
-        for path in paths
-        if len({repr(config.get(path)) for config in configs}) > 1
-    ]
+    found = differences(
+        [{k: v for k, v in each.items() if k not in _TOLD} for each in configs]
+    )
     return [
         Column(
-            title=_shortest(path, differing),
-            cells=[_text(config.get(path)) for config in configs],
-            is_number=all(
-                isinstance(config.get(path), int | float | None) for config in configs
-            ),
+            title=_shortest(path, list(found)),
+            cells=[_text(value) for value in values],
+            is_number=all(isinstance(value, int | float | None) for value in values),
         )
-        for path in differing
+        for path, values in found.items()
     ]
-
-
-def _leaves(value: Value, path: str) -> Iterator[tuple[str, Value]]:
-    pairs: Iterable[tuple[Value, Value]] = ()
-    if isinstance(value, dict):
-        pairs = value.items()
-    elif isinstance(value, list):
-        pairs = enumerate(value)
-    if not pairs:
-        yield path, value
-    for key, child in pairs:
-        yield from _leaves(child, f"{path}.{key}" if path else str(key))
 
 
 def _shortest(path: str, others: list[str]) -> str:

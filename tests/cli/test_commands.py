@@ -135,10 +135,44 @@ def test_ls_filters_sorts_and_limits(command: Command) -> None:
 
 
 def test_ls_says_when_nothing_matches(command: Command) -> None:
-    command("run", "tiny.yaml")
+    command("run", "tiny.yaml", "seed=1")
     done = command("ls", "config.seed = 99")
 
     assert (done.code, done.out, done.err) == (0, "", "no run matches\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["lr < 1"],
+            "no run has 'lr'; did you mean 'config.trainer.model.optimizer.lr'?",
+        ),
+        (
+            ["--sort", "-config.sed"],
+            "no run has 'config.sed'; did you mean 'config.seed'?",
+        ),
+        (["not (a.b = 1 or zzzz = 1)"], "no run has 'a.b'\nno run has 'zzzz'"),
+        (
+            ["valid.loss < 9"],
+            "no run has 'valid.loss'; did you mean 'summary.valid.loss.min'?",
+        ),
+    ],
+)
+def test_ls_says_which_path_no_run_has(
+    command: Command, words: list[str], said: str
+) -> None:
+    command("run", "tiny.yaml", "schedule.duration=1 epoch", "seed=1")
+    done = command("ls", *words)
+
+    assert done.code == 0
+    assert done.err.removesuffix("no run matches\n") == f"{said}\n"
+
+
+def test_ls_of_known_paths_says_nothing(command: Command) -> None:
+    command("run", "tiny.yaml", "schedule.duration=1 epoch", "seed=1")
+
+    assert command("ls", "config.seed = 1 and summary.valid.loss.min > 0").err == ""
 
 
 def test_show_tells_all_of_a_run(command: Command) -> None:

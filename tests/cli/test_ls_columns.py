@@ -103,6 +103,51 @@ def test_setting_that_is_only_in_some_runs_differs() -> None:
     assert shown([row(), row(config={"seed": 1})])["seed"] == ["", "1"]
 
 
+def test_settings_that_have_columns_of_their_own_are_not_shown_twice() -> None:
+    configs = [{"experiment": name, "dbinterface": name} for name in ("a", "b")]
+    rows = [row(config=each, experiment=each["experiment"]) for each in configs]
+    columns = columns_of(rows, NOW)
+
+    assert [column.title for column in columns][:2] == ["run", "experiment"]
+    assert len(columns) == 6
+
+
+def test_nets_of_other_layers_are_one_column() -> None:
+    linear, flat = {"class": "torch.nn.Linear", "bias": True}, {"class": "Flatten"}
+    configs = [{"net": {"args": args}} for args in ([flat, linear], [linear])]
+
+    assert shown([row(config=each) for each in configs])["args"] == [
+        "Flatten, Linear",
+        "Linear",
+    ]
+
+
+def test_nets_of_the_same_layers_are_told_by_the_setting_of_one() -> None:
+    configs = [{"net": [{"class": "Linear", "in": n}]} for n in (1, 2)]
+
+    assert shown([row(config=each) for each in configs])["in"] == ["1", "2"]
+
+
+def test_other_class_is_told_with_the_settings_that_both_have() -> None:
+    adam, sgd = {"class": "Adam", "lr": 1, "eps": 1}, {"class": "SGD", "lr": 2}
+    titles = list(shown([row(config={"optimizer": each}) for each in (adam, sgd)]))
+
+    assert titles[-2:] == ["class", "lr"]
+
+
+def test_object_that_only_some_runs_have_is_told_by_its_class() -> None:
+    configs: list[Any] = [{}, {"scheduler": {"class": "torch.Cosine", "steps": 9}}]
+
+    assert shown([row(config=each) for each in configs])["scheduler"] == ["", "Cosine"]
+
+
+def test_mapping_that_only_some_runs_have_is_told_in_one_line() -> None:
+    configs = [{"keep": None}, {"keep": {"last": 2, "best": 1}}]
+    columns = shown([row(config=each) for each in configs])
+
+    assert columns["keep"] == ["", "last: 2, best: 1"]
+
+
 def test_text_of_several_lines_stays_in_its_row() -> None:
     rows = [row(config={"note": "a\n\tb"}), row()]
 
