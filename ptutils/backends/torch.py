@@ -93,10 +93,19 @@ class TorchBackend:
             ConfigError: If the criterion returns anything but one number.
         """
         model.optimizer.zero_grad()
-        inputs, targets = _pair(batch)
+        if type(batch) not in _PAIRS:
+            _require_pair(batch)
+        try:
+            inputs, targets = batch
+        except (TypeError, ValueError) as error:
+            raise _not_a_pair(batch) from error
         outputs = model.forward(inputs)
-        loss = _loss(model, outputs, targets)
-        loss.backward()
+        loss: torch.Tensor = model.criterion(outputs, targets)
+        try:
+            loss.backward()
+        except (AttributeError, RuntimeError):  # Looked at then: steps are counted.
+            _require_loss(loss)
+            raise
         return outputs, loss.detach()
 
     def update(self, model: Model) -> None:
@@ -118,9 +127,16 @@ class TorchBackend:
             DataError: If the batch is no pair.
             ConfigError: If the criterion returns anything but one number.
         """
-        inputs, targets = _pair(batch)
+        if type(batch) not in _PAIRS:
+            _require_pair(batch)
+        try:
+            inputs, targets = batch
+        except (TypeError, ValueError) as error:
+            raise _not_a_pair(batch) from error
         outputs = model.forward(inputs)
-        return outputs, _loss(model, outputs, targets), len(targets)
+        loss = model.criterion(outputs, targets)
+        _require_loss(loss)
+        return outputs, loss, len(targets)
 
     def gradients(self, model: Model) -> Mapping[str, Value]:
         """Return a live view of the gradients by parameter name."""
@@ -172,21 +188,18 @@ class _Gradients(Mapping[str, Value]):
         return sum(1 for _ in self)
 
 
-def _pair(batch: Value) -> tuple[Value, Value]:
-    # Two rows of a tensor, or the keys of two fields, are no inputs and targets.
+_PAIRS = (tuple, list)
+
+
+def _require_pair(batch: Value) -> None:
+    """Refuse what unpacks into two that are no inputs and targets: rows, or keys."""
     if isinstance(batch, torch.Tensor | Mapping | str):
         raise _not_a_pair(batch)
-    try:
-        inputs, targets = batch
-    except (TypeError, ValueError) as error:
-        raise _not_a_pair(batch) from error
-    return inputs, targets
 
 
-def _loss(model: Model, outputs: Value, targets: Value) -> torch.Tensor:
-    loss = model.criterion(outputs, targets)
+def _require_loss(loss: Value) -> None:
     if isinstance(loss, torch.Tensor) and loss.numel() == 1:
-        return loss
+        return
     is_tensor = isinstance(loss, torch.Tensor)
     raise ConfigError(
         "cannot train with what the criterion returns",

@@ -179,6 +179,12 @@ def test_criterion_that_returns_no_loss_is_refused(
     assert got in str(caught.value)
 
 
+def test_fault_of_going_backward_stays_what_it_is() -> None:
+    made = linear(criterion=lambda outputs, targets: targets.mean())
+    with pytest.raises(RuntimeError, match="does not require grad"):
+        BACKEND.gradient(made, pair())
+
+
 def test_update_moves_the_parameters() -> None:
     made = linear()
     BACKEND.gradient(made, pair())
