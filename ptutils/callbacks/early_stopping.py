@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Literal
 
 from ptutils.core.callback import Callback
@@ -59,14 +60,7 @@ class EarlyStopping(Callback):
 
     def after_validate(self, metrics: dict[str, float]) -> None:
         """Compare with the best so far; count, or stop."""
-        if self.metric not in metrics:
-            guess = nearest(self.metric, metrics)
-            raise ConfigError(
-                f"cannot watch {self.metric!r}",
-                expected=", ".join(metrics),
-                got=self.metric,
-                fix=f"did you mean {guess!r}?" if guess else "name a validated metric",
-            )
+        self._check_metrics(metrics)
         value = self.sign * metrics[self.metric]
         if value < self.state.best - self.threshold:
             self.state.update(best=value, waited=0)
@@ -75,4 +69,14 @@ class EarlyStopping(Callback):
         if self.state.waited >= self.patience:
             raise StopTraining(
                 f"{self.metric} has not improved for {self.patience} validations"
+            )
+
+    def _check_metrics(self, metrics: Collection[str]) -> None:
+        if self.metric not in metrics:
+            guess = nearest(self.metric, metrics)
+            raise ConfigError(
+                f"cannot watch {self.metric!r}",
+                expected=", ".join(metrics),
+                got=self.metric,
+                fix=f"did you mean {guess!r}?" if guess else "name a validated metric",
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar
 
 from ptutils.core.module import Module
@@ -33,3 +34,10 @@ class Callback(Module):
     def __call__(self, trigger: str, **values: Value) -> Value:
         """React to one trigger with the values that the handler reads."""
         return getattr(self, trigger)(**values)
+
+    def _check_metrics(self, metrics: Collection[str]) -> None:
+        """Look, before anything runs, whether the metrics read are measured.
+
+        Empty; override it to raise a ConfigError. It is left out where a stage or
+        callback of one's own decides what is measured.
+        """

@@ -8,7 +8,7 @@ from typing import Any
 from ptutils.core.callback import Callback
 from ptutils.core.dataprovider import Provider
 from ptutils.core.loop.clock import Clock
-from ptutils.core.loop.compiling import compile_stages
+from ptutils.core.loop.compiling import check_stages, compile_stages, walk
 from ptutils.core.loop.looper import Looper
 from ptutils.core.loop.schedule import Schedule
 from ptutils.core.loop.stage import Part, Stage, Unwind, Values
@@ -19,6 +19,8 @@ from ptutils.errors import ConfigError
 from ptutils.meta.callbacks import Callbacks
 
 __all__ = ["Trainer"]
+
+_SERVICES = ("clock", "settle", "save")
 
 
 class Trainer(Module):
@@ -85,12 +87,11 @@ class Trainer(Module):
             Why training ended: ``""`` at the end of the schedule.
 
         Raises:
-            CallbackError: If a callback or stage cannot be attached; nothing has run.
-            ConfigError: If the model cannot be trained, or a split is missing.
+            CallbackError: As :meth:`check`, before anything has run.
+            ConfigError: Likewise.
         """
-        schedule = schedule or Schedule()
-        self.model.require_trainable()
-        _require_splits(provider, schedule)
+        schedule, registries = schedule or Schedule(), list(registries)
+        self.check(provider, schedule=schedule, session=session, registries=registries)
         values = self._offered(provider, schedule, session)
         clock = Clock(schedule, elapsed_s)
         values.update(clock=clock, settle=settle, save=save)
@@ -108,6 +109,41 @@ class Trainer(Module):
             self._is_training = False
             self._before_save()
         return clock.reason
+
+    def check(
+        self,
+        provider: Provider,
+        *,
+        schedule: Schedule | None = None,
+        session: Module | None = None,
+        registries: Iterable[Callbacks] = (),
+    ) -> None:
+        """Raise what :meth:`train` could not do with the same arguments; run nothing.
+
+        Args:
+            provider: As for :meth:`train`.
+            schedule: As for :meth:`train`.
+            session: As for :meth:`train`.
+            registries: As for :meth:`train`.
+
+        Raises:
+            CallbackError: If a callback or stage cannot be attached.
+            ConfigError: If the model cannot be trained, a split is missing, or a metric
+                is watched that is not measured.
+        """
+        schedule, every = schedule or Schedule(), list(self._all(registries))
+        self.model.require_trainable()
+        _require_splits(provider, schedule)
+        offered = {*self._offered(provider, schedule, session), *_SERVICES}
+        check_stages(self.looper, "looper", every, offered)
+        callbacks = [callback for registry in every for callback in registry]
+        if not _is_measured_by_others(self.looper, callbacks):
+            names = ["valid.loss", *(f"valid.{name}" for name in self.model.metrics)]
+            if schedule.keep is not None:
+                schedule.keep.require_metric(names)
+            for callback in callbacks:
+                if isinstance(callback, Callback):
+                    callback._check_metrics(names)
 
     @property
     def step(self) -> int:
@@ -133,6 +169,13 @@ class Trainer(Module):
     def reason(self) -> str:
         """Why the training was asked to stop; empty if it was not."""
         return self._values["clock"].reason if self._values else ""
+
+    def ask_for_checkpoint(self) -> bool:
+        """Ask a training in progress to save between steps; False if there is none."""
+        if not self._is_training:
+            return False
+        self._values["clock"].ask_for_checkpoint()
+        return True
 
     def interrupt(self, reason: str) -> None:
         """Ask the training in progress to stop after the step it is in.
@@ -217,6 +260,16 @@ class Trainer(Module):
 
 def _nothing(values: Values) -> None:
     """Stand in for the validation of a loop that has none."""
+
+
+def _is_measured_by_others(looper: Looper, callbacks: Iterable[object]) -> bool:
+    """Tell whether ``metrics`` may hold more than the Model's and the loss."""
+    stages = [stage for _, stage in walk(looper, "looper")]
+    if all(type(stage) is not Validate for stage in stages):
+        return True
+    return any(
+        "metrics" in getattr(writer, "writes", ()) for writer in (*stages, *callbacks)
+    )
 
 
 def _compiled_validate(stage: Stage) -> Part | None:

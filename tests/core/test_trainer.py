@@ -10,10 +10,15 @@ from torchmetrics.classification import MulticlassRecall
 
 import ptutils
 from ptutils.backends.torch import TorchBackend
+from ptutils.callbacks.early_stopping import EarlyStopping
+from ptutils.core.callback import Callback
+from ptutils.core.loop.looper import Looper
 from ptutils.core.loop.schedule import Schedule
+from ptutils.core.loop.stages import Epoch
 from ptutils.data.loader import DataLoader
 from ptutils.data.provider import DataProvider
-from ptutils.errors import ConfigError
+from ptutils.errors import CallbackError, ConfigError
+from ptutils.meta.callbacks import Callbacks
 from tests.core.training import (
     STEPS_PER_EPOCH,
     TRIGGERS,
@@ -276,3 +281,77 @@ def test_metric_of_several_numbers_is_refused() -> None:
     )
     with pytest.raises(ConfigError, match="cannot record the metric 'recall'"):
         made.train(DataProvider({"train": dataset, "valid": dataset}, loaders))
+
+
+class Misread(Callback):
+    def after_update(self, los: float) -> None:
+        """Read a value whose name is misspelt."""
+
+
+class Measuring(Callback):
+    writes = ("metrics",)
+
+    def after_validate(self, metrics: dict[str, float]) -> dict[str, Any]:
+        return {"metrics": {**metrics, "valid.own": 1.0}}
+
+
+class Sparse(ptutils.Stage):
+    """A loop without the validation of ptutils."""
+
+    def run(self, values: Any) -> None:
+        """Do nothing."""
+
+
+def keeping(metric: str) -> Schedule:
+    return Schedule("1 epoch", keep={"best": {"metric": metric, "mode": "min"}})
+
+
+def test_check_accepts_what_can_be_trained_and_changes_nothing() -> None:
+    made, data = trainer(Witness(), EarlyStopping("valid.error")), provider()
+    before = repr(made.state_dict()), repr(data.state_dict())
+    made.check(data, schedule=keeping("valid.error"))
+    made.check(data)
+    assert (repr(made.state_dict()), repr(data.state_dict())) == before
+
+
+def test_check_refuses_a_model_without_criterion() -> None:
+    made = trainer(criterion=None)
+    with pytest.raises(ConfigError, match="cannot train this Model"):
+        made.check(provider())
+
+
+def test_check_refuses_a_missing_split() -> None:
+    made, data = trainer(), provider()
+    del data.loaders["valid"]
+    with pytest.raises(ConfigError, match="without a loader for 'valid'"):
+        made.check(data)
+
+
+@pytest.mark.parametrize("mine", [True, False])
+def test_check_refuses_a_misspelt_parameter(mine: bool) -> None:
+    made, registry = trainer(), Callbacks()
+    (made.callbacks if mine else registry).register(Misread())
+    with pytest.raises(CallbackError, match=r"parameter 'los'[^$]*mean 'loss'"):
+        made.check(provider(), registries=[registry])
+
+
+def test_check_refuses_to_watch_what_is_not_measured() -> None:
+    made = trainer(EarlyStopping("valid.eror"))
+    with pytest.raises(ConfigError, match=r"did you mean 'valid\.error'"):
+        made.check(provider())
+
+
+def test_check_refuses_to_keep_the_best_by_what_is_not_measured() -> None:
+    made = trainer()
+    with pytest.raises(ConfigError, match=r"best\.metric[^$]*mean 'valid\.error'"):
+        made.check(provider(), schedule=keeping("valid.eror"))
+
+
+def test_check_leaves_metrics_that_a_callback_writes_alone() -> None:
+    made = trainer(Measuring(), EarlyStopping("valid.own"))
+    made.check(provider(), schedule=keeping("valid.own"))
+
+
+def test_check_leaves_metrics_of_another_validation_alone() -> None:
+    looper = Looper(epoch=Epoch(validate=Sparse()))
+    trainer(EarlyStopping("valid.own"), looper=looper).check(provider())

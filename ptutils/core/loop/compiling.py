@@ -6,16 +6,15 @@ checked against what was written before it. A trigger without callbacks costs no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from ptutils.core.loop.stage import Part, Stage, Values
 from ptutils.errors import CallbackError, StopTraining, nearest
 from ptutils.meta.callbacks import Callbacks
 from ptutils.meta.dispatch import Handler, adapt, arrange, handlers_of
-from ptutils.meta.values import Value
 
-__all__ = ["Loop", "compile_stages"]
+__all__ = ["Loop", "check_stages", "compile_stages", "walk"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +37,32 @@ def compile_stages(
     """Compile a tree of stages with the callbacks of some registries.
 
     Args:
-        root: The tree.
+        root: The tree, whose stages are prepared here.
         name: What the root is called.
         registries: Whose callbacks react; the order is the order of the list.
         values: What every trigger offers.
+
+    Raises:
+        CallbackError: If a callback or stage cannot be attached as it is declared.
+    """
+    offered = frozenset(values)
+    for _, stage in walk(root, name):
+        stage.prepare(values)
+    loop = check_stages(root, name, registries, offered)
+    # What stages have put in flight while they got ready, they will again.
+    return replace(loop, lasting=loop.lasting - values.keys())
+
+
+def check_stages(
+    root: Stage, name: str, registries: Iterable[Callbacks], offered: Collection[str]
+) -> Loop:
+    """Compile likewise, but prepare no stage: only to see whether all fits.
+
+    Args:
+        root: The tree.
+        name: What the root is called.
+        registries: Whose callbacks react.
+        offered: The names of what every trigger offers.
 
     Raises:
         CallbackError: If a callback or stage cannot be attached as it is declared.
@@ -52,12 +73,19 @@ def compile_stages(
         for key, callback in registry.items()
         for handler in handlers_of(callback, key)
     ]
-    tree = list(_walk(root, name))
+    tree = list(walk(root, name))
     _require_known_triggers(tree, handlers)
-    _require_known_writes(tree, handlers, values)
-    compiler = _Compiler(handlers, set(values))
-    run = compiler.compile(root, name, values)
-    return Loop(run=run, lasting=frozenset(compiler.lasting - values.keys()))
+    _require_known_writes(tree, handlers, offered)
+    compiler = _Compiler(handlers, set(offered))
+    run = compiler.compile(root, name)
+    return Loop(run=run, lasting=frozenset(compiler.lasting.difference(offered)))
+
+
+def walk(stage: Stage, name: str) -> Iterator[tuple[str, Stage]]:
+    """Yield a stage and all stages inside, with their names, in order of execution."""
+    yield name, stage
+    for key, inner in stage.stages():
+        yield from walk(inner, key)
 
 
 class _Compiler:
@@ -75,26 +103,23 @@ class _Compiler:
         self.depth = 0
         self.has_begun = False
 
-    def compile(self, stage: Stage, name: str, values: Values) -> Part:
-        stage.prepare(values)
+    def compile(self, stage: Stage, name: str) -> Part:
         before, after = stage.triggers(name)
         is_step = "step" in stage.writes
         self.has_begun = self.has_begun or is_step
         opening = self._reactions(before)
         self._require(stage)
-        self._compile_inside(stage, values)
+        self._compile_inside(stage)
         self._write(stage.writes)
         if is_step or name == "update":  # What stands in for Update, declared or not.
             self.has_begun = False
         return _joined(stage, opening, self._reactions(after))
 
-    def _compile_inside(self, stage: Stage, values: Values) -> None:
+    def _compile_inside(self, stage: Stage) -> None:
         outside = set(self.offered)
         self.offered |= set(stage.provides)
         self.depth += bool(stage.provides)
-        stage.parts = tuple(
-            self.compile(inner, name, values) for name, inner in stage.stages()
-        )
+        stage.parts = tuple(self.compile(inner, name) for name, inner in stage.stages())
         if stage.provides:
             self.depth -= 1
             self.offered = outside
@@ -192,12 +217,6 @@ def _resumable(
     return joined
 
 
-def _walk(stage: Stage, name: str) -> Iterator[tuple[str, Stage]]:
-    yield name, stage
-    for key, inner in stage.stages():
-        yield from _walk(inner, key)
-
-
 def _require_known_triggers(
     tree: Iterable[tuple[str, Stage]], handlers: Iterable[Handler]
 ) -> None:
@@ -225,10 +244,10 @@ def _require_known_triggers(
 def _require_known_writes(
     tree: Iterable[tuple[str, Stage]],
     handlers: list[Handler],
-    values: Iterable[Value],
+    offered: Iterable[str],
 ) -> None:
     """Refuse what is written for nobody: it is a misspelt name."""
-    known = set(values)
+    known = set(offered)
     for _, stage in tree:
         known.update(stage.reads, stage.writes, stage.provides)
     for handler in handlers:

@@ -52,6 +52,15 @@ class Keep:
             every=None if every is None else _read_every(every),
         )
 
+    def require_metric(self, names: Sequence[str]) -> None:
+        """Refuse to keep the best by a metric that is none of ``names``.
+
+        Raises:
+            ConfigError: With the nearest name.
+        """
+        if self.best is not None and self.best.metric not in names:
+            raise _unknown(self.best.metric, names)
+
     def choose(self, checkpoints: Sequence[Document]) -> set[str]:
         """Return the ids of those that stay, of checkpoints in the order of writing."""
         chosen = [document for document in checkpoints if _is_pinned(document)]
@@ -149,8 +158,12 @@ def _require_metric(metric: str, checkpoints: Sequence[Document]) -> None:
     names = list(dict.fromkeys(name for c in checkpoints for name in c["metrics"]))
     if not names or any(trail(c["metrics"], metric) for c in checkpoints):
         return
+    raise _unknown(metric, names)
+
+
+def _unknown(metric: str, names: Sequence[str]) -> ConfigError:
     near = nearest(metric, names)
-    raise ConfigError(
+    return ConfigError(
         "cannot tell the best checkpoint",
         path="keep.best.metric",
         expected=f"one of: {', '.join(names)}",
