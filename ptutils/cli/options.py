@@ -10,6 +10,7 @@ import typer
 import ptutils
 
 __all__ = [
+    "DEFAULT_DB",
     "USUAL_DB",
     "Database",
     "Overrides",

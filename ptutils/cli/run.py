@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import ptutils
-from ptutils.cli.options import Database, Overrides, Trust, usual_db
+from ptutils.cli.options import DEFAULT_DB, Database, Overrides, Trust, usual_db
 from ptutils.cli.training import train
 
 __all__ = ["run"]
@@ -30,7 +30,7 @@ def run(
     url = db or context.obj
     if url:
         described["dbinterface"] = url
-    else:
+    elif usual_db() != DEFAULT_DB:  # A Session's own default stays out of its config.
         described.setdefault("dbinterface", usual_db())
     session = ptutils.Session.from_meta(config=described, trust=trust or [])
     train(session)
