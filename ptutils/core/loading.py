@@ -283,11 +283,12 @@ def _mismatch(module: Any, plan: _Plan) -> StateMismatchError:
         guess = nearest(path, plan.missing)
         if guess:
             fixes.append(f"rename={{{path!r}: {guess!r}}}")
+    fixes.append("leave the tree as it was, or load what fits with strict=False")
     return StateMismatchError(
         f"cannot load state into this {name}",
         expected="a state with the paths and shapes of the tree",
-        got="; ".join(got),
-        fix=", ".join([*fixes, "or pass strict=False to load what fits"]),
+        got="\n            ".join(got),
+        fix=", or ".join(fixes),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any, Self, final
 
 from ptutils.core import tree
 from ptutils.core.building.builder import build
+from ptutils.core.building.instances import require_instances
 from ptutils.core.building.signature import signature_of
 from ptutils.core.building.trust import name_for, spelled
 from ptutils.core.loading import LoadReport, Rename, Select, load_tree
@@ -283,9 +284,11 @@ def _capture(
     cls: type[Module], args: tuple[Value, ...], kwargs: Mapping[str, Value]
 ) -> dict[str, Value]:
     try:
-        return bind(signature_of(cls), args, kwargs)
+        arguments = bind(signature_of(cls), args, kwargs)
     except TypeError:
         return {}  # __init__ is called with the same arguments and raises by itself.
+    require_instances(cls, arguments)
+    return arguments
 
 
 def _read(kind: type[Any], given: Value) -> Value:

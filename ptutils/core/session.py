@@ -94,6 +94,7 @@ class Session(Module):
         self._owner = uuid.uuid4().hex
         self._stored_config: Config | None = None
         self._saved_at: tuple[int, int] | None = None
+        self._asked_why = ""
 
     def __call__(self) -> Run | None:
         """Run; the same as :meth:`run`."""
@@ -138,10 +139,10 @@ class Session(Module):
         return self._run
 
     def checkpoint(self, why: str = "manual") -> None:
-        """Save the whole State; durable when this returns. Nothing without a database.
+        """Save the whole State. Nothing without a database.
 
-        Call it between steps, while the session runs: from a callback of
-        ``end_of_training_step``.
+        Called while training, say from a callback, it saves when the step in progress
+        is complete, with all that reacts to it.
 
         Args:
             why: What for; part of the checkpoint.
@@ -149,24 +150,10 @@ class Session(Module):
         Raises:
             LeaseError: If the run has ended, or another process took it over.
         """
-        recorder, trainer = self._recorder, self.trainer
-        if recorder is None:
-            return
-        config = self.config
-        recorder.checkpoint(
-            self.state_dict(),
-            {
-                "step": trainer.step,
-                "epoch": trainer.epoch,
-                "why": why,
-                "metrics": trainer.metrics,
-                "elapsed_s": trainer.elapsed_s,
-            },
-            None if config == self._stored_config else config.state_dict(),
-        )
-        self._saved_at = trainer.step, trainer.epoch
-        if self.schedule.keep is not None:
-            recorder.prune(self.schedule.retained)
+        if self.trainer.ask_for_checkpoint():
+            self._asked_why = why
+        else:
+            self._save(why)
 
     def go_on_from(
         self,
@@ -260,7 +247,7 @@ class Session(Module):
     def _train(self) -> str:
         """Train; return why it ended, with everything up to then saved."""
         if self._start.run is None:
-            self.checkpoint("start")
+            self._save("start")
         with self._watched():
             reason = self.trainer.train(
                 self.dataprovider,
@@ -269,11 +256,33 @@ class Session(Module):
                 registries=[self.callbacks],
                 elapsed_s=self._start.elapsed_s,
                 settle=self._settle,
-                save=self.checkpoint,
+                save=self._save,
             )
         if reason or self._saved_at != (self.trainer.step, self.trainer.epoch):
-            self.checkpoint("last")
+            self._save("last")
         return reason
+
+    def _save(self, why: str) -> None:
+        """Save between two steps; durable when this returns."""
+        recorder, trainer = self._recorder, self.trainer
+        if recorder is None:
+            return
+        why, self._asked_why = self._asked_why or why, ""
+        config = self.config
+        recorder.checkpoint(
+            self.state_dict(),
+            {
+                "step": trainer.step,
+                "epoch": trainer.epoch,
+                "why": why,
+                "metrics": trainer.metrics,
+                "elapsed_s": trainer.elapsed_s,
+            },
+            None if config == self._stored_config else config.state_dict(),
+        )
+        self._saved_at = trainer.step, trainer.epoch
+        if self.schedule.keep is not None:
+            recorder.prune(self.schedule.retained)
 
     def _settle(self) -> None:
         """Put the random streams where they belong, whatever was drawn meanwhile."""

@@ -95,7 +95,7 @@ FAULTS = {
     "no tensor": (with_value("left/weight", 3), "left.weight: shape None"),
     "no net": (with_value("left", 3), "left: a int, expected names with values"),
     "no module": (with_value("many/0", [1]), "many.0: a list, expected names"),
-    "no list": (with_value("many", 3), "missing many.0.state.count; unexpected many"),
+    "no list": (with_value("many", 3), "missing many.0.state.count\\s+unexpected many"),
     "no own state": (with_value("many/0/state", 3), "many.0.state: a int, expected"),
     "no optimizer": (with_value("right", {"a": 1}), "right: no param_groups"),
     "no mapping": (with_value("right", 3), "right: no param_groups"),

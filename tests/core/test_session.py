@@ -450,3 +450,41 @@ def test_run_cannot_be_moved_to_another_database() -> None:
     found = run(schedule__duration="2 steps")
     with pytest.raises(ConfigError, match="cannot move a run to another database"):
         found.resume({"dbinterface": "other.db"})
+
+
+@register
+class SaveAt(ResumeAt):
+    """Asks for a checkpoint in the middle of one step."""
+
+    def after_update(self, session: Any, step: int) -> None:
+        if step == self.step:
+            session.checkpoint("mine")
+
+    def end_of_training_step(self) -> None:  # type: ignore[override]
+        """React to nothing else."""
+
+
+@register
+class Counter(Callback):
+    """Counts steps in its state and records the count."""
+
+    def __init__(self) -> None:
+        self.state.count = 0
+
+    def after_fit_batch(self, history: Any, step: int, epoch: int) -> None:
+        self.state.count += 1
+        history.record(step, epoch, "count", self.state.count)
+
+
+def test_checkpoint_asked_for_in_a_step_holds_the_whole_step() -> None:
+    changes = {
+        "schedule__checkpoint": None,
+        "trainer__callbacks": [{"class": "Counter"}, {"class": "SaveAt", "step": 8}],
+    }
+    found = run(**changes)
+    (asked,) = [each for each in found.checkpoints if each.why == "mine"]
+    assert asked.step == 8
+    resumed = found.resume(step=8).run()
+    assert resumed is not None
+    counts = [(p.step, p.value) for p in resumed.history["count"]]
+    assert counts == [(step, step) for step in range(1, 19)]

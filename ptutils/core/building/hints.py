@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc
 import functools
 import importlib
+import numbers
 import types
 import typing
 from collections.abc import Callable
@@ -12,9 +13,10 @@ from typing import Any
 
 from ptutils.meta.values import Value
 
-__all__ = ["classes_in", "coerce", "item_hint", "kinds_in"]
+__all__ = ["classes_in", "coerce", "is_instance", "item_hint", "kinds_in"]
 
 _LISTS = (list, tuple, collections.abc.Sequence, collections.abc.Iterable)
+_NUMBERS = {int: numbers.Integral, float: numbers.Real, complex: numbers.Complex}
 _DICTS = (dict, collections.abc.Mapping)
 
 
@@ -26,6 +28,29 @@ def classes_in(hint: Any) -> list[type[Any]]:
     return [
         kind for kind in origins if isinstance(kind, type) and kind is not type(None)
     ]
+
+
+def is_instance(value: Value, hint: Any) -> bool:
+    """Tell whether ``value`` is of one of a hint's classes, as far as that can be told.
+
+    Numbers of other libraries count; a bool is no int here, and containers pass.
+    """
+    parts = _members(hint)
+    if value is None:
+        return hint is Any or type(None) in parts or not classes_in(hint)
+    classes = classes_in(hint)
+    if not classes or len(classes) < len([p for p in parts if p is not type(None)]):
+        return True  # Any value fits, or something that is no class might.
+    if any(kind in _LISTS or kind in _DICTS for kind in classes):
+        return True  # Constructors say better what their containers are to hold.
+    if isinstance(value, bool):
+        return bool in classes or object in classes
+    wider: list[Any] = [*classes]
+    wider += [_NUMBERS[kind] for kind in classes if kind in _NUMBERS]
+    try:
+        return isinstance(value, tuple(wider))
+    except TypeError:  # A Protocol that instances cannot be checked against.
+        return True
 
 
 def item_hint(hint: Any, container: type[Any]) -> Any:
@@ -66,7 +91,8 @@ def coerce(value: Value, hint: Any) -> Value:
         return candidate
     if not fits(_plainer(value)):
         return value
-    raise ValueError("; ".join(reasons))
+    wanted = [reason.removeprefix("Input should be ") for reason in reasons]
+    raise ValueError(f"give {' or '.join(wanted)}")
 
 
 def _members(hint: Any) -> list[Any]:

@@ -23,6 +23,7 @@ class Clock:
         self.reason = ""
         self.wake = 0
         """The step at which the loop looks up; 0 makes it do so after every step."""
+        self._is_save_asked = False
         self._between_steps = False
         self._before_s = elapsed_s
         self._started_s = time.monotonic()
@@ -37,6 +38,11 @@ class Clock:
         self.reason = self.reason or reason
         self.wake = 0
 
+    def ask_for_checkpoint(self) -> None:
+        """Ask the loop to save as soon as the step in progress is complete."""
+        self._is_save_asked = True
+        self.wake = 0
+
     def enter_step_boundary(self) -> None:
         """Note that what is asked from now on is asked between two steps."""
         self._between_steps = True
@@ -45,13 +51,17 @@ class Clock:
         """Note that the next step begins; compute when to look up again."""
         self._between_steps = False
         self.wake = self.schedule.next_step(step)
-        if self.reason:  # A signal that came meanwhile.
+        if self.reason or self._is_save_asked:  # A signal that came meanwhile.
             self.wake = 0
 
     def is_due(self, name: str, values: Values) -> bool:
         """Tell whether ``validate`` or ``checkpoint`` is due at this boundary."""
         if self._between_steps:
-            return self.schedule.after_step(name, values["step"], self.elapsed_s)
+            is_due = self.schedule.after_step(name, values["step"], self.elapsed_s)
+            if name == "checkpoint" and self._is_save_asked:
+                self._is_save_asked = False
+                return True
+            return is_due
         return self.schedule.after_epoch(name, values["epoch"] + 1)
 
     def is_over(self, values: Values) -> bool:
