@@ -116,6 +116,8 @@ class Session(Module):
             complete and has nothing more to do is returned as it is.
 
         Raises:
+            CallbackError: If a callback or stage cannot be attached.
+            ConfigError: If the model cannot be trained on this data as scheduled.
             LeaseError: If another process is writing this run.
             KeyboardInterrupt: After Ctrl-C; the run is saved and can be resumed.
             SystemExit: After SIGTERM, with code 143; saved likewise.
@@ -124,6 +126,13 @@ class Session(Module):
             self._go_on_from_database()
         if self._is_complete():
             return self._start.run
+        # What cannot work is said before there is a run that would have failed.
+        self.trainer.check(
+            self.dataprovider,
+            schedule=self.schedule,
+            session=self,
+            registries=[self.callbacks],
+        )
         self._begin()
         beating: AbstractContextManager[None] = nullcontext()
         if self._recorder is not None:

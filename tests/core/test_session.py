@@ -488,3 +488,26 @@ def test_checkpoint_asked_for_in_a_step_holds_the_whole_step() -> None:
     assert resumed is not None
     counts = [(p.step, p.value) for p in resumed.history["count"]]
     assert counts == [(step, step) for step in range(1, 19)]
+
+
+def test_what_cannot_work_is_refused_before_there_is_a_run() -> None:
+    session = Session.from_meta(
+        config=config(schedule__keep={"best": {"metric": "valid.acc", "mode": "max"}})
+    )
+    with pytest.raises(ConfigError, match=r"valid\.accuracy"):
+        session.run()
+    assert len(session.dbinterface.runs.find()) == 0
+
+
+def test_end_that_cannot_be_written_is_no_end() -> None:
+    session = session_with(DeleteAt(18))
+    with pytest.raises(NotFoundError) as failed:
+        session.run()
+    assert session.status.phase != "completed"
+    assert "the database does not know of this" in failed.value.__notes__[0]
+
+
+def test_session_is_called_to_run_it() -> None:
+    result = Session.from_meta(config=config(schedule__duration="1 step"))()
+    assert result is not None
+    assert result.status.phase == "completed"
