@@ -197,7 +197,7 @@ def test_what_is_no_metric_is_refused(wrong: Any, got: str) -> None:
 
 
 def test_metrics_without_names_are_refused() -> None:
-    with pytest.raises(ConfigError, match="cannot build Model at 'metrics'"):
+    with pytest.raises(ConfigError, match="at 'metrics'"):
         model(metrics=[MeanAbsoluteError()])
 
 
