@@ -122,8 +122,7 @@ class Session(Module):
             KeyboardInterrupt: After Ctrl-C; the run is saved and can be resumed.
             SystemExit: After SIGTERM, with code 143; saved likewise.
         """
-        if self._recorder is not None:
-            self._go_on_from_database()
+        self._go_on_from_database()
         if self._is_complete():
             return self._start.run
         # What cannot work is said before there is a run that would have failed.
@@ -248,8 +247,7 @@ class Session(Module):
 
     def _go_on_from_database(self) -> None:
         """Go back to the newest checkpoint: what is in memory may be half a step."""
-        run = self._run
-        self._recorder = None
+        run, self._recorder = self._run, None
         if run is not None:
             self.go_on_from(run, run.newest())
 
@@ -350,6 +348,5 @@ class Session(Module):
 
     @property
     def _run(self) -> Run | None:
-        if self._recorder is None or self.dbinterface is None:
-            return None
-        return self.dbinterface.runs.get(self._recorder.run_id)
+        recorder = self._recorder
+        return None if recorder is None else recorder.db.runs.get(recorder.run_id)

@@ -511,3 +511,9 @@ def test_session_is_called_to_run_it() -> None:
     result = Session.from_meta(config=config(schedule__duration="1 step"))()
     assert result is not None
     assert result.status.phase == "completed"
+
+
+def test_checkpoint_before_the_first_run_is_nothing_to_keep() -> None:
+    session = Session.from_meta(config=config())
+    session.checkpoint()
+    assert len(session.dbinterface.runs.find()) == 0
