@@ -163,6 +163,14 @@ def _require_criterion(criterion: Value) -> None:
 
 
 def _require_metrics(metrics: Value) -> None:
+    if metrics is not None and not hasattr(metrics, "items"):
+        raise ConfigError(
+            "cannot tell the names of these metrics",
+            path="metrics",
+            expected="a dict of metrics by name",
+            got=_shown(metrics),
+            fix="write {'accuracy': ...}",
+        )
     for name, metric in (metrics or {}).items():
         if name == "loss":
             raise ConfigError(
