@@ -11,6 +11,7 @@ import fnmatch
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
 from ptutils.core import tree
@@ -155,11 +156,31 @@ def _plan_net(
         else:
             fitting[name] = given[name]
             plan.loaded.append(place)
-    for name in given:
-        if name not in current and plan.selects(_join(path, name)):
-            plan.unexpected.append(_join(path, name))
+    rest = [name for name in given if name not in current]
+    _plan_buffers(net, {name: given[name] for name in rest}, path, plan)
     if fitting:
         plan.assign.append(lambda: net.load_state_dict(fitting, strict=False))
+
+
+def _plan_buffers(net: Any, given: Mapping[str, Value], path: str, plan: _Plan) -> None:
+    """Plan the buffers that a net's own state leaves out; none of them is missing."""
+    buffers = {place: (holder, own) for place, holder, own in tree.unsaved_buffers(net)}
+    for name, tensor in given.items():
+        place = _join(path, name)
+        if not plan.selects(place):
+            continue
+        if name in buffers:
+            plan.loaded.append(place)
+            plan.assign.append(partial(_set_buffer, *buffers[name], tensor))
+        else:
+            plan.unexpected.append(place)
+
+
+def _set_buffer(holder: Any, name: str, tensor: Any) -> None:
+    """Put a copy of ``tensor`` where a buffer is, on its device, whatever its shape."""
+    present = getattr(holder, name)
+    device = tensor.device if present is None else present.device
+    setattr(holder, name, tensor.detach().clone().to(device))
 
 
 def _load_foreign(module: Any, foreign: list[tuple[str, Any, Value, Value]]) -> None:

@@ -32,6 +32,7 @@ __all__ = [
     "is_plain",
     "parts",
     "state_of",
+    "unsaved_buffers",
     "walk",
 ]
 
@@ -131,7 +132,7 @@ def state_of(module: Any, memo: dict[int, Value] | None = None) -> dict[str, Val
         _require_free(path, taken)
         if id(child) not in memo:
             memo[id(child)] = (
-                state_of(child, memo) if is_module(child) else child.state_dict()
+                state_of(child, memo) if is_module(child) else _foreign_state(child)
             )
         if memo[id(child)]:
             _insert(node, path, memo[id(child)])
@@ -152,6 +153,27 @@ def draw(module: Any) -> str:
     lines = [_title(module)]
     _draw_below(module, "", lines, {id(module)})
     return "\n".join(lines)
+
+
+def unsaved_buffers(net: Any) -> list[tuple[str, Any, str]]:
+    """Return the buffers that a net's own state leaves out: path, holder, name.
+
+    torch calls them non-persistent. The next step may depend on them all the same.
+    """
+    return [
+        (f"{path}.{name}" if path else name, holder, name)
+        for path, holder in net.named_modules()
+        for name in sorted(getattr(holder, "_non_persistent_buffers_set", ()))
+    ]
+
+
+def _foreign_state(child: Any) -> Value:
+    state = child.state_dict()
+    if is_net(child):
+        for path, holder, name in unsaved_buffers(child):
+            if getattr(holder, name) is not None:
+                state[path] = getattr(holder, name)
+    return state
 
 
 def _inside(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any]]:

@@ -390,3 +390,38 @@ def test_module_refreshes_before_and_reacts_after() -> None:
 
     Watchful().load_state_dict({"state": {"count": 4}})
     assert calls == ["before", "after 4"]
+
+
+class Averaging(torch.nn.Module):
+    """Keeps what torch leaves out of a state; one of it is made when it is used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(2, 2)
+        self.register_buffer("mean", torch.zeros(2), persistent=False)
+        self.register_buffer("cache", None, persistent=False)
+
+
+def test_buffers_that_torch_leaves_out_come_back() -> None:
+    one, other = Branch(Averaging()), Branch(Averaging())
+    one.left.mean += 3
+    one.left.cache = torch.arange(5)
+    report = other.load_state_dict(one.state_dict())
+    assert torch.equal(other.left.mean, one.left.mean)
+    assert torch.equal(other.left.cache, one.left.cache)
+    assert "left.mean" in report.loaded
+    one.left.mean += 1
+    assert other.left.mean.tolist() == [3, 3]
+
+
+def test_state_of_other_origin_may_lack_what_torch_leaves_out() -> None:
+    other = Branch(Averaging())
+    report = other.load_state_dict({"left": Averaging().state_dict()})
+    assert report.missing == ()
+
+
+def test_other_shape_of_a_buffer_that_torch_leaves_out_is_taken() -> None:
+    one, other = Branch(Averaging()), Branch(Averaging())
+    one.left.mean = torch.ones(7)
+    other.load_state_dict(one.state_dict())
+    assert other.left.mean.shape == (7,)
