@@ -25,7 +25,7 @@ RUNS = 10_000
 REPEATS = 9
 COMMANDS = {
     "python -c 'pass'": ([sys.executable, "-c", "pass"], None),
-    "python -c 'import ptutils'": ([sys.executable, "-c", "import ptutils"], None),
+    "python -c 'import ptutils'": ([sys.executable, "-c", "import ptutils"], 0.1),
     "ptutils ls": ([sys.executable, "-m", "ptutils.cli", "ls"], 0.4),
     "ptutils ls QUERY": (
         [
