@@ -64,6 +64,9 @@ class History(MetaModule):
         """Note the value of one metric; see :meth:`append`."""
         self._rows.append((step, epoch, path, value))
 
+    def __repr__(self) -> str:
+        return f"History({', '.join(self.paths())})"
+
     def __call__(self, step: int, epoch: int, values: Mapping[str, Value]) -> None:
         """Note values of several metrics; see :meth:`append`."""
         self.append(step, epoch, values)

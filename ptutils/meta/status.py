@@ -200,6 +200,10 @@ class Status(MetaModule):
         self.__dict__.update(copy.deepcopy(fields))
         self._phase, self.origin, self._since = phase, origin, None
 
+    def __repr__(self) -> str:
+        reached = f"step={self.progress['step']}, epoch={self.progress['epoch']}"
+        return f"Status({self._phase}, {reached})"
+
     def _start(self, now: datetime) -> None:
         self.started = self.started or now
         self.ended = None

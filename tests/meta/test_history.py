@@ -372,3 +372,9 @@ def test_without_the_library_the_error_says_how_to_install_it(
     show = _of(x=[0.5]).to_pandas if name == "pandas" else _of(x=[0.5]).plot
     with pytest.raises(ConfigError, match=r"pip install 'ptutils\[plots\]'"):
         show()
+
+
+def test_history_names_its_metrics() -> None:
+    history = History()
+    history.record(1, 0, "train.loss", 0.5)
+    assert repr(history) == "History(train.loss)"

@@ -235,3 +235,9 @@ def test_status_saved_to_a_file_loads_equal(tmp_path: Any, suffix: str) -> None:
     status = _failed()
     path = status.save(tmp_path / f"status{suffix}")
     assert Status.load(path).state_dict() == status.state_dict()
+
+
+def test_status_says_where_the_run_is() -> None:
+    status = Status()
+    status.advance(step=3, epoch=1)
+    assert repr(status) == "Status(created, step=3, epoch=1)"
