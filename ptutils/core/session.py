@@ -330,7 +330,8 @@ class Session(Module):
             else:
                 self._finish(Phase.FAILED, str(error), error)
         except (PtutilsError, OSError) as second:
-            error.add_note(f"the database does not know of this: {second}")
+            first, *_ = str(second).splitlines()
+            error.add_note(f"the database does not know of this: {first}")
 
     def _finish(
         self, phase: Phase, reason: str, error: BaseException | None = None
