@@ -281,7 +281,7 @@ def test_run_that_fills_the_disk_goes_on_when_there_is_room(
     every = ("schedule.checkpoint=1 step", "schedule.duration=9000 steps")
     done = in_process(tmp_path, "run", "it.yaml", *every, "--db", url)
     assert_is_one_clear_block(done, "DatabaseError", str(disk), "free space")
-    assert re.search(r"run \w+ is saved; go on with: ptutils resume", done.err)
+    assert re.search(r"its traceback: ptutils show|does not know of this", done.err)
     listed = command("ls", "--db", url).out  # With the disk still full.
     assert re.search(r"\t(lost|failed)\t", listed)
     (disk / "filler").unlink()

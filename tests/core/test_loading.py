@@ -425,3 +425,10 @@ def test_other_shape_of_a_buffer_that_torch_leaves_out_is_taken() -> None:
     one.left.mean = torch.ones(7)
     other.load_state_dict(one.state_dict())
     assert other.left.mean.shape == (7,)
+
+
+def test_buffers_that_are_not_selected_stay() -> None:
+    one, other = Branch(Averaging()), Branch(Averaging())
+    one.left.mean += 3
+    other.load_state_dict(one.state_dict(), select="left.linear")
+    assert other.left.mean.tolist() == [0, 0]

@@ -517,3 +517,42 @@ def test_checkpoint_before_the_first_run_is_nothing_to_keep() -> None:
     session = Session.from_meta(config=config())
     session.checkpoint()
     assert len(session.dbinterface.runs.find()) == 0
+
+
+@register
+class ReplaceAt(ResumeAt):
+    """Puts another loss in place of the model's, at the end of one step."""
+
+    def end_of_training_step(self, step: int, session: Any) -> None:
+        if step == self.step:
+            loss = ptutils.build(torch.nn.CrossEntropyLoss, label_smoothing=0.1)
+            session.trainer.model.criterion = loss
+
+
+def test_checkpoint_brings_back_what_was_there_at_its_step() -> None:
+    found = run_with(ReplaceAt(4))
+    assert found.resume(step=3).trainer.model.criterion.label_smoothing == 0
+    resumed = found.resume(step=5)
+    assert resumed.trainer.model.criterion.label_smoothing == 0.1
+    result = resumed.run()
+    assert result is not None
+    assert points(result) == points(found)
+
+
+def test_object_that_is_no_callback_of_ours_may_react() -> None:
+    seen = []
+
+    class Listener:
+        def after_update(self, step: int) -> None:
+            seen.append(step)
+
+        def state_dict(self) -> dict[str, Any]:
+            return {}
+
+        def load_state_dict(self, state: Any) -> None:
+            """Take over nothing."""
+
+    session = Session.from_meta(config=config(schedule__duration="2 steps"))
+    session.trainer.callbacks.register(Listener())
+    session.run()
+    assert seen == [1, 2]
