@@ -18,6 +18,7 @@ The hierarchy, each refining the builtin in brackets::
     ├── DatabaseError [RuntimeError]        a database that cannot be opened or written
     │   ├── NotFoundError [LookupError]     what the database does not have
     │   ├── CorruptError [OSError]          stored bytes that are damaged
+    │   ├── UnavailableError [ConnectionError]   a database out of reach for the moment
     │   └── LeaseError [BlockingIOError]    a run that another process is writing
     └── StopTraining                        an order to end training, with a reason
 """
@@ -46,6 +47,7 @@ __all__ = [
     "StatusError",
     "StopTraining",
     "TrustError",
+    "UnavailableError",
     "nearest",
 ]
 
@@ -172,6 +174,10 @@ class NotFoundError(DatabaseError, LookupError):
 
 class CorruptError(DatabaseError, OSError):
     """Stored bytes no longer match their digest."""
+
+
+class UnavailableError(DatabaseError, ConnectionError):
+    """A database cannot be reached for the moment: the same call may succeed later."""
 
 
 class LeaseError(DatabaseError, BlockingIOError):

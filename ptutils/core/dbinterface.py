@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -33,9 +35,39 @@ from ptutils.meta.values import Document, Value
 if TYPE_CHECKING:
     from ptutils.core.records.runs import Runs
 
-__all__ = ["DBInterface"]
+__all__ = ["DBInterface", "Fault", "Stored"]
 
 _VERBS: Final = ("delete", "exists", "find", "load", "load_from_ids", "save", "update")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """What a database knows of an artifact without reading it.
+
+    Attributes:
+        size: In bytes.
+        put: When it was last stored or asked to be, UTC.
+    """
+
+    size: int
+    put: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """Something wrong that was found in a database.
+
+    Attributes:
+        where: A file, a document (``runs.ID``) or an artifact (``artifact DIGEST``).
+        what: What is wrong, in words for a person.
+        affects: What cannot be read or trusted because of it, in words.
+        is_repaired: Whether it was mended.
+    """
+
+    where: str
+    what: str
+    affects: str = ""
+    is_repaired: bool = False
 
 
 class DBInterface(Module, ABC):
@@ -275,12 +307,42 @@ class DBInterface(Module, ABC):
         """All or nothing, durable at exit, re-entrant within a thread."""
 
     @abstractmethod
+    def _collections(self) -> list[str]:
+        """Return the names of the collections that hold a document, sorted."""
+
+    @abstractmethod
     def _put(self, artifacts: Sequence[Buffer]) -> list[str]:
-        """Store bytes by content and return their blake3 digests; durable on return."""
+        """Store bytes by content and return their blake3 digests; durable on return.
+
+        The moment is kept with each of them, also where the bytes were there already.
+        """
 
     @abstractmethod
     def _get(self, digest: str) -> memoryview:
         """Return the bytes with this digest, verified."""
+
+    @abstractmethod
+    def _stored(self, digests: Iterable[str] | None = None) -> dict[str, Stored]:
+        """Return size and last ``_put`` of the digests, or of all, that are here.
+
+        It reads no artifact.
+        """
+
+    @abstractmethod
+    def _drop(self, digests: Iterable[str], before: datetime) -> int:
+        """Forget those artifacts that were last put before a moment.
+
+        Returns:
+            How many bytes no longer take room.
+        """
+
+    def _inspect(self, *, repair: bool = False) -> Iterator[Fault]:
+        """Yield what is wrong below the documents: files, indexes, packs.
+
+        Args:
+            repair: Mend what can be mended without losing a whole document.
+        """
+        yield from ()
 
     @abstractmethod
     def _close(self) -> None:

@@ -6,10 +6,12 @@ import contextlib
 import copy
 import itertools
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from itertools import islice
 
-from ptutils.core.dbinterface import DBInterface
+from ptutils.core.dbinterface import DBInterface, Stored
+from ptutils.core.records.identity import now
 from ptutils.db.artifacts import absent, digest_of
 from ptutils.db.filters.match import compile_filter
 from ptutils.db.filters.project import Projection, compile_projection
@@ -34,7 +36,7 @@ class MemoryInterface(DBInterface):
         self._rows: dict[str, dict[bytes, _Row]] = {}
         self._undo: list[tuple[str, bytes, _Row | None]] = []
         self._depth = 0
-        self._artifacts: dict[str, bytes] = {}
+        self._artifacts: dict[str, tuple[bytes, datetime]] = {}
 
     @property
     def url(self) -> str:
@@ -138,18 +140,42 @@ class MemoryInterface(DBInterface):
             in_order = sorted(rows.items(), key=lambda item: item[1][0])
             self._rows[collection] = dict(in_order)
 
+    def _collections(self) -> list[str]:
+        with self._lock:
+            return sorted(name for name, rows in self._rows.items() if rows)
+
     def _put(self, artifacts: Sequence[Buffer]) -> list[str]:
         digests = [digest_of(artifact) for artifact in artifacts]
-        for digest, artifact in zip(digests, artifacts, strict=True):
-            if digest not in self._artifacts:
-                self._artifacts[digest] = bytes(artifact)
+        moment = now()
+        with self._lock:
+            for digest, artifact in zip(digests, artifacts, strict=True):
+                held = self._artifacts.get(digest)
+                self._artifacts[digest] = held[0] if held else bytes(artifact), moment
         return digests
 
     def _get(self, digest: str) -> memoryview:
         try:
-            return memoryview(self._artifacts[digest])
+            return memoryview(self._artifacts[digest][0])
         except KeyError as error:
             raise absent(digest, self.url) from error
+
+    def _stored(self, digests: Iterable[str] | None = None) -> dict[str, Stored]:
+        with self._lock:
+            held = self._artifacts
+            wanted = held if digests is None else set(digests) & held.keys()
+            return {
+                digest: Stored(size=len(held[digest][0]), put=held[digest][1])
+                for digest in wanted
+            }
+
+    def _drop(self, digests: Iterable[str], before: datetime) -> int:
+        with self._lock:
+            old = [
+                digest
+                for digest, stored in self._stored(digests).items()
+                if stored.put < before
+            ]
+            return sum(len(self._artifacts.pop(digest)[0]) for digest in old)
 
     def _close(self) -> None:
         """Keep everything: there is nowhere else to read it from."""

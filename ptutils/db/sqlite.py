@@ -6,13 +6,15 @@ import builtins
 import contextlib
 import json
 import sqlite3
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
 
-from ptutils.core.dbinterface import DBInterface
+from ptutils.core.dbinterface import DBInterface, Stored
+from ptutils.core.records.identity import now
 from ptutils.db.artifacts import Packs, Place, absent, digest_of
 from ptutils.db.filters.match import compile_filter
 from ptutils.db.filters.paths import field_path
@@ -133,21 +135,29 @@ class SQLiteInterface(DBInterface):
         with self._store.writing():
             yield
 
+    def _collections(self) -> list[str]:
+        with self._store.reading() as connection:
+            rows = connection.execute(
+                "SELECT name FROM collections WHERE count > 0 ORDER BY name"
+            )
+            return [name for (name,) in rows]
+
     def _put(self, artifacts: Sequence[Buffer]) -> list[str]:
         digests = [digest_of(artifact) for artifact in artifacts]
         new = dict(zip(digests, artifacts, strict=True))
-        with self._store.reading() as connection:
+        with self._store.writing() as connection:
             for digest in digests:
                 place = _place(connection, digest)
                 if place is not None and self._packs.holds(place.pack):
                     new.pop(digest, None)
+            _note_put(connection, digests)
         if new:
             places = self._packs.write(new)
             with self._store.writing() as connection:
                 connection.executemany(
-                    "INSERT OR REPLACE INTO artifacts VALUES (?, ?, ?, ?)",
+                    "INSERT OR REPLACE INTO artifacts VALUES (?, ?, ?, ?, ?)",
                     [
-                        (name, at.pack, at.offset, at.size)
+                        (name, at.pack, at.offset, at.size, _moment())
                         for name, at in places.items()
                     ],
                 )
@@ -159,6 +169,24 @@ class SQLiteInterface(DBInterface):
         if place is None:
             raise absent(digest, self.url)
         return self._packs.read(digest, place)
+
+    def _stored(self, digests: Iterable[str] | None = None) -> dict[str, Stored]:
+        with self._store.reading() as connection:
+            if digests is None:
+                rows = connection.execute("SELECT digest, size, put FROM artifacts")
+            else:
+                rows = connection.execute(
+                    """SELECT digest, size, put FROM artifacts
+                       WHERE digest IN (SELECT value FROM json_each(?))""",
+                    (json.dumps(list(digests)),),
+                )
+            return {
+                digest: Stored(size=size, put=datetime.fromtimestamp(put / 1000, UTC))
+                for digest, size, put in rows
+            }
+
+    def _drop(self, digests: Iterable[str], before: datetime) -> int:
+        raise NotImplementedError
 
     def _close(self) -> None:
         self._packs.close()
@@ -212,3 +240,15 @@ def _place(connection: sqlite3.Connection, digest: str) -> Place | None:
         "SELECT pack, offset, size FROM artifacts WHERE digest = ?", (digest,)
     ).fetchone()
     return Place(pack=row[0], offset=row[1], size=row[2]) if row else None
+
+
+def _note_put(connection: sqlite3.Connection, digests: Sequence[str]) -> None:
+    connection.executemany(
+        "UPDATE artifacts SET put = ? WHERE digest = ?",
+        [(_moment(), digest) for digest in digests],
+    )
+
+
+def _moment() -> int:
+    """Return the time in milliseconds since 1970."""
+    return int(now().timestamp() * 1000)

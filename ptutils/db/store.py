@@ -22,7 +22,7 @@ from ptutils.errors import CorruptError, DatabaseError, NotFoundError
 
 __all__ = ["FORMAT", "Store"]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """The version of the tables below; a newer file is refused."""
 
 _APPLICATION: Final = 0x7074_7574
@@ -44,7 +44,8 @@ _SCHEMA: Final = (
        path TEXT NOT NULL, count INTEGER NOT NULL DEFAULT 0,
        UNIQUE (collection, path))""",
     """CREATE TABLE artifacts (digest TEXT PRIMARY KEY, pack TEXT NOT NULL,
-       offset INTEGER NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID""",
+       offset INTEGER NOT NULL, size INTEGER NOT NULL, put INTEGER NOT NULL DEFAULT 0)
+       WITHOUT ROWID""",
     f"PRAGMA application_id = {_APPLICATION}",
     f"PRAGMA user_version = {FORMAT}",
 )

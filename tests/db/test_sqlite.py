@@ -102,7 +102,7 @@ def test_newer_format_is_refused(db: SQLiteInterface) -> None:
     connection = sqlite3.connect(db.url)
     connection.execute("PRAGMA user_version = 2")
     connection.close()
-    with pytest.raises(DatabaseError, match=r"got: +format 2\n.*install -U ptutils"):
+    with pytest.raises(DatabaseError, match=r"got: +format 3\n.*install -U ptutils"):
         db._count("c", {})
 
 
