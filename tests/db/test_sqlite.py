@@ -100,7 +100,7 @@ def test_newer_format_is_refused(db: SQLiteInterface) -> None:
     db._insert("c", [{}])
     db.close()
     connection = sqlite3.connect(db.url)
-    connection.execute("PRAGMA user_version = 2")
+    connection.execute("PRAGMA user_version = 3")
     connection.close()
     with pytest.raises(DatabaseError, match=r"got: +format 3\n.*install -U ptutils"):
         db._count("c", {})
