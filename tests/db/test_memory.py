@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from ptutils.db.memory import MemoryInterface
-from tests.db.contract import DBInterfaceContract
+from ptutils.testing import DBInterfaceContract
 
 
 class TestMemoryInterface(DBInterfaceContract):

@@ -12,7 +12,7 @@ import pytest
 
 from ptutils.db.sqlite import SQLiteInterface
 from ptutils.errors import CorruptError, DatabaseError, NotFoundError, QueryError
-from tests.db.contract import DBInterfaceContract
+from ptutils.testing import DBInterfaceContract
 
 NOBODY = 65534
 

@@ -12,6 +12,8 @@ from blake3 import blake3
 
 from ptutils.core.dbinterface import DBInterface
 from ptutils.errors import DatabaseError, NotFoundError, QueryError
+from ptutils.meta.codec import Buffer
+from ptutils.meta.values import Document
 
 PLAIN = {
     "_id": "x",
@@ -70,7 +72,7 @@ class DBInterfaceContract:
         assert db._find("c", {}) == [{"_id": 1, "list": []}]
 
     def test_inserted_documents_are_copied(self, db: DBInterface) -> None:
-        document = {"_id": 1, "list": []}
+        document: Document = {"_id": 1, "list": []}
         db._insert("c", [document])
         document["list"].append(1)
         assert db._find("c", {}) == [{"_id": 1, "list": []}]
@@ -93,7 +95,7 @@ class DBInterfaceContract:
         assert [each["_id"] for each in db._find("c", {})] == [3, 1, 2]
 
     @pytest.mark.parametrize("window", [{"limit": -1}, {"skip": -1}, {"limit": 1.5}])
-    def test_wrong_window_is_refused(self, db: DBInterface, window: dict) -> None:
+    def test_wrong_window_is_refused(self, db: DBInterface, window: Document) -> None:
         with pytest.raises(QueryError, match=r"cannot use this (limit|skip)"):
             db._find("c", {}, **window)
 
@@ -174,7 +176,7 @@ class DBInterfaceContract:
             assert db._count("c", {"_id": 1}) == 1
 
     def test_artifacts_come_back_by_digest(self, db: DBInterface) -> None:
-        contents = [b"", b"a", b"b" * 5000, memoryview(bytes(64))]
+        contents: list[Buffer] = [b"", b"a", b"b" * 5000, memoryview(bytes(64))]
         digests = db._put(contents)
         assert digests == [blake3(each).hexdigest() for each in contents]
         assert [bytes(db._get(each)) for each in digests] == [*map(bytes, contents)]
