@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 
 from ptutils.meta.codec import Encoded, decode, dumps, encode, loads
 from ptutils.meta.codec.keys import is_plain_key
-from tests.meta.strategies import any_text, plain_values, same, trees
+from ptutils.testing.sameness import same
+from ptutils.testing.values import any_text, plain_values, trees
 
 pytestmark = pytest.mark.filterwarnings("ignore:ComplexHalf support")
 relaxed = settings(

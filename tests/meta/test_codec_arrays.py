@@ -12,7 +12,8 @@ from hypothesis import given, settings
 
 from ptutils.errors import EncodeError
 from ptutils.meta.codec import Encoded, decode, encode
-from tests.meta.strategies import NUMBERS, TENSOR_DTYPES, arrays, same, tensors
+from ptutils.testing.sameness import same
+from ptutils.testing.values import NUMBERS, TENSOR_DTYPES, arrays, tensors
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:ComplexHalf support", "ignore:Sparse ... tensor support"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ptutils.errors import DecodeError
 from ptutils.meta.codec import Encoded, decode, dumps, encode
 from ptutils.meta.codec.table import ENTRY_BY_TAG
-from tests.meta.strategies import plain_values, trees
+from ptutils.testing.values import plain_values, trees
 
 pytestmark = pytest.mark.filterwarnings("ignore:ComplexHalf support")
 
@@ -98,12 +98,12 @@ def read(document, tree, artifacts=BYTES):
         # records
         (1, {"is": "enum", "of": "os.system"}, "name of a registered class"),
         (1, {"is": "enum", "of": ["x"]}, "name of a registered class"),
-        ({}, {"is": "dataclass", "of": "tests.Colour"}, "name of a registered class"),
-        ("PINK", {"is": "enum", "of": "tests.Colour"}, "a member of Colour"),
-        (99, {"is": "enum", "of": "tests.Access"}, "flags of Access"),
-        ("x", {"is": "enum", "of": "tests.Access"}, "a member of Access"),
-        ({"content": 1}, {"is": "dataclass", "of": "tests.Box"}, "the fields content"),
-        ({"x": 1}, {"is": "namedtuple", "of": "tests.Point"}, "the fields x, y"),
+        ({}, {"is": "dataclass", "of": "testing.Colour"}, "name of a registered class"),
+        ("PINK", {"is": "enum", "of": "testing.Colour"}, "a member of Colour"),
+        (99, {"is": "enum", "of": "testing.Access"}, "flags of Access"),
+        ("x", {"is": "enum", "of": "testing.Access"}, "a member of Access"),
+        ({"content": 1}, {"is": "dataclass", "of": "testing.Box"}, "the fields content"),
+        ({"x": 1}, {"is": "namedtuple", "of": "testing.Point"}, "the fields x, y"),
         # artifacts
         ("bytes[1]", {"is": "bytes", "at": 1}, "one of 1 artifacts"),
         ("bytes[1]", {"is": "bytes", "at": -1}, "one of 1 artifacts"),

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from ptutils.errors import DecodeError, EncodeError
 from ptutils.meta.codec import dumps, loads
 from ptutils.meta.codec.keys import is_plain_key, plain_key
-from tests.meta.strategies import keys, plain_values, same
+from ptutils.testing.sameness import same
+from ptutils.testing.values import keys, plain_values
 
 
 @settings(max_examples=200, deadline=None)

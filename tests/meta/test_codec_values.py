@@ -22,7 +22,8 @@ from ptutils.meta.codec import decode, encode
 from ptutils.meta.codec.encode import MAX_DEPTH
 from ptutils.meta.config import Config
 from ptutils.meta.registry import register
-from tests.meta.strategies import Access, Box, Colour, Frozen, Level, Mode, Point, same
+from ptutils.testing.sameness import same
+from ptutils.testing.values import Access, Box, Colour, Frozen, Level, Mode, Point
 
 
 def round_trip(value):

@@ -21,7 +21,8 @@ from ptutils.meta.formats import read, register_format, write
 from ptutils.meta.formats.atomic import replacing
 from ptutils.meta.metamodule import MetaModule
 from ptutils.meta.state import State
-from tests.meta.strategies import same, trees
+from ptutils.testing.sameness import same
+from ptutils.testing.values import trees
 
 pytestmark = pytest.mark.filterwarnings("ignore:ComplexHalf support")
 SUFFIXES = [".json", ".yaml", ".yml", ".pt", ".safetensors"]

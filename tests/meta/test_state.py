@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from ptutils.errors import FormatError, MissingNameError, StateMismatchError
 from ptutils.meta.codec import decode, encode
 from ptutils.meta.state import State
-from tests.meta.strategies import same, trees
+from ptutils.testing.sameness import same
+from ptutils.testing.values import trees
 
 pytestmark = pytest.mark.filterwarnings("ignore:ComplexHalf support")
 
