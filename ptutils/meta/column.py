@@ -99,8 +99,8 @@ class Series:
 
     def __init__(self, column: Column) -> None:
         self._steps, self._epochs, self._values = _packed(column)
-        self._first = self._min = self._max = self.column()[0]
-        self._compare(self.column())
+        self._min = self._max = self.first
+        self._num_compared = 0
         self.taken = 0
 
     def extend(self, column: Column) -> None:
@@ -117,7 +117,6 @@ class Series:
         self._steps.extend(steps)
         self._epochs.extend(epochs)
         self._append_values(values)
-        self._compare(Column(steps, epochs, values))
 
     def __len__(self) -> int:
         return len(self._steps)
@@ -125,6 +124,11 @@ class Series:
     def column(self, start: int = 0) -> Column:
         """Return a copy of the points from position ``start`` on."""
         return Column(self._steps[start:], self._epochs[start:], self._values[start:])
+
+    @property
+    def first(self) -> Point:
+        """The point that was appended first."""
+        return Point(self._steps[0], self._epochs[0], self._values[0])
 
     @property
     def last(self) -> Point:
@@ -137,12 +141,14 @@ class Series:
             raise ConfigError(
                 "cannot tell the best value", expected="'min' or 'max'", got=repr(mode)
             )
+        self._compare()
         return self._min if mode == "min" else self._max
 
     def summary(self) -> Document:
         """Return value and step of the first, last, least and greatest point."""
+        self._compare()
         points = {
-            "first": self._first,
+            "first": self.first,
             "last": self.last,
             "min": self._min,
             "max": self._max,
@@ -159,8 +165,11 @@ class Series:
         else:
             self._values = [*old, *new]
 
-    def _compare(self, column: Column) -> None:
-        numbers = [value for value in column.values if not _is_nan(value)]
+    def _compare(self) -> None:
+        """Look at the points that came since the last time: who only reads pays not."""
+        column = self.column(self._num_compared)
+        self._num_compared = len(self)
+        numbers = _without_nan(column.values)
         if not numbers:
             return
         least, greatest = min(numbers), max(numbers)
@@ -200,6 +209,13 @@ def _packed_values(values: Sequence[Scalar]) -> _Values:
     if kinds == {int} and min(numbers) >= -(2**63) and max(numbers) < 2**63:
         return array("q", numbers)
     return numbers
+
+
+def _without_nan(values: Sequence[Scalar]) -> Sequence[Scalar]:
+    # One NaN makes the sum NaN, which is quicker to find out than to ask each.
+    if isinstance(values, array) and not math.isnan(sum(values)):
+        return values
+    return [value for value in values if not _is_nan(value)]
 
 
 def _exact(column: Column) -> tuple[object, ...]:
