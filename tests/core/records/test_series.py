@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import struct
-from array import array
 from typing import Any
 
 import pytest
 
 from ptutils.core.records import series
 from ptutils.core.records.series import chunk_documents, history_of, visible_chunks
+from ptutils.errors import DecodeError
 from ptutils.meta.codec import dumps, loads
-from ptutils.meta.history import History
+from ptutils.meta.history import Chunk, History
 
 
 def documents_of(
@@ -58,15 +58,78 @@ def test_document_says_what_it_holds() -> None:
     assert (document["run"], document["path"]) == ("r", "loss")
     assert (document["segment"], document["index"], document["count"]) == (2, 7, 3)
     assert (document["first_step"], document["last_step"]) == (10, 12)
-    assert document["steps"] == struct.pack("<3q", 10, 11, 12)
+    assert (document["steps"], document["epochs"]) == (1, 0)
+    assert document["values"] == struct.pack("<3d", 0.5, 0.25, 0.125)
+
+
+@pytest.mark.parametrize(
+    ("steps", "stored"),
+    [
+        ([7], 0),
+        ([3, 3, 3], 0),
+        ([5, 3, 1], -2),
+        ([1, 2, 4], struct.pack("<3q", 1, 2, 4)),
+        ([1, 3, 2, 4], struct.pack("<4q", 1, 3, 2, 4)),
+        ([-(2**63), 2**63 - 1], struct.pack("<2q", -(2**63), 2**63 - 1)),
+        ([2**63 - 2, 2**63 - 1], 1),
+    ],
+)
+def test_steps_are_stored_as_their_distance_if_they_are_even(
+    steps: list[int], stored: Any
+) -> None:
+    (document,) = chunk_documents("r", 0, 0, {"a": Chunk(steps, steps, steps)})
+    column = history_of([loads(dumps(document))], {0: None})["a"]
+    assert document["steps"] == stored
+    assert list(column.steps) == list(column.epochs) == list(column.values) == steps
+
+
+def test_very_many_points_are_stored_in_several_documents(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(series, "_MOST_POINTS", 2)
+    documents = documents_of({"loss": [1.0, 2.0, 3.0, 4.0, 5.0]})
+    assert [each["_id"] for each in documents] == [
+        "r.0.0.loss",
+        "r.0.0.loss.1",
+        "r.0.0.loss.2",
+    ]
+    assert read(documents[::-1], {0: None}) == [1.0, 2.0, 3.0, 4.0, 5.0]
+
+
+def test_points_of_an_older_release_can_be_read() -> None:
+    (document,) = documents_of({"loss": [0.5, 0.25]})
+    del document["part"]
+    document |= {"steps": struct.pack("<2q", 1, 2), "epochs": struct.pack("<2q", 0, 0)}
+    column = history_of([document], {0: None})["loss"]
+    assert (list(column.steps), list(column.epochs)) == ([1, 2], [0, 0])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"count": 10**18},
+        {"values": b"odd"},
+        {"values": struct.pack("<d", 1.0)},
+        {"values": None},
+        {"steps": "1"},
+        {"steps": 2**63},
+        {"steps": struct.pack("<q", 1)},
+        {"first_step": None},
+        {"epochs": [1]},
+    ],
+)
+def test_damaged_points_are_refused(damage: dict[str, Any]) -> None:
+    (document,) = documents_of({"loss": [0.5, 0.25]})
+    with pytest.raises(DecodeError, match="cannot read the points of a metric"):
+        history_of([document | damage], {0: None})
 
 
 def test_bytes_are_little_endian_on_every_machine() -> None:
     little = series._packed("d", [1.5, -2.0], "little")
     assert little == struct.pack("<2d", 1.5, -2.0)
     assert series._packed("d", [1.5, -2.0], "big") == struct.pack(">2d", 1.5, -2.0)
-    big = series._filled(array("d"), struct.pack(">2d", 1.5, -2.0), "big")
-    assert list(big) == list(series._filled(array("d"), little, "little")) == [1.5, -2]
+    big = series._unpacked("d", struct.pack(">2d", 1.5, -2.0), "big")
+    assert list(big) == list(series._unpacked("d", little, "little")) == [1.5, -2]
 
 
 def test_history_that_was_read_is_not_written_again() -> None:
