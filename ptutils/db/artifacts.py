@@ -1,18 +1,15 @@
 """Artifacts: bytes addressed by their blake3, in packs that are never changed.
 
-A pack is a safetensors file: its tensors are named by their digests, have dtype U8 and
-begin at multiples of 64 bytes, so that any tool can read it and memory can be mapped.
-Where bytes must be skipped to get there, a tensor called ``pad.N`` fills the gap. It is
-written aside, made durable and then renamed: a pack is whole, or not there.
+A pack is a file, see :mod:`ptutils.db.packing`. It is written aside, made durable and
+then renamed: a pack is whole, or not there.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
+import fcntl
 import mmap
 import os
-import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +17,14 @@ from typing import Final
 
 from blake3 import blake3
 
+from ptutils.db.packing import layout
 from ptutils.errors import CorruptError, DatabaseError, NotFoundError
 from ptutils.meta.codec import Buffer
 
 __all__ = ["Packs", "Place", "absent", "digest_of"]
 
-_ALIGNMENT: Final = 64
+_SUFFIX: Final = ".safetensors"
+_UNFINISHED: Final = ".tmp"
 _FIX: Final = (
     "restore this file from a copy, or go back to a checkpoint that does not need it"
 )
@@ -72,17 +71,13 @@ class Packs:
         Raises:
             DatabaseError: If the folder cannot be written; nothing is left behind.
         """
-        # Whole multiples of the alignment first: then hardly any gap is needed.
-        order = sorted(
-            artifacts, key=lambda one: (len(artifacts[one]) % _ALIGNMENT, one)
-        )
-        header, offsets = _layout({digest: len(artifacts[digest]) for digest in order})
-        name = f"{digest_of(header)}.safetensors"
+        header, offsets = layout(artifacts)
+        name = f"{digest_of(header)}{_SUFFIX}"
         try:
             self._make_folder()
             with self._aside(name) as file:
                 file.write(header)
-                for digest in order:
+                for digest in offsets:
                     file.write(bytes(offsets[digest] - file.tell()))
                     file.write(artifacts[digest])
         except OSError as error:
@@ -112,9 +107,33 @@ class Packs:
             raise self._corrupt(digest, place, f"bytes with digest {found}")
         return view
 
-    def holds(self, pack: str) -> bool:
-        """Return whether a pack's file is there."""
-        return (self.folder / pack).is_file()
+    def holds(self, place: Place) -> bool:
+        """Return whether a pack's file is there, and long enough."""
+        return self.size_of(place.pack) >= place.offset + place.size
+
+    def size_of(self, pack: str) -> int:
+        """Return the size of a pack's file in bytes, or -1 if it is not there."""
+        try:
+            return (self.folder / pack).stat().st_size
+        except OSError:
+            return -1
+
+    def files(self) -> list[Path]:
+        """Return all packs, and files that a writer has not finished."""
+        return [
+            path
+            for path in (self.folder.iterdir() if self.folder.is_dir() else ())
+            if path.suffix in (_SUFFIX, _UNFINISHED)
+        ]
+
+    def is_being_written(self, path: Path) -> bool:
+        """Return whether the process that began to write a file is still at it."""
+        try:
+            with path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
 
     def close(self) -> None:
         """Let go of the mapped packs; views that are still in use stay valid."""
@@ -135,6 +154,7 @@ class Packs:
         except CorruptError:
             raise
         except OSError as error:
+            self._maps.pop(place.pack, None)
             why = error.strerror or str(error)
             raise self._corrupt(digest, place, why) from error
         return self._maps[place.pack]
@@ -150,18 +170,19 @@ class Packs:
 
     def _make_folder(self) -> None:
         if not self.folder.is_dir():
-            self.folder.mkdir(exist_ok=True)
+            self.folder.mkdir(mode=0o700, exist_ok=True)
             _sync_folder(self.folder.parent)
 
     @contextlib.contextmanager
     def _aside(self, name: str) -> Iterator[_File]:
-        aside = self.folder / f".{os.urandom(8).hex()}.tmp"
+        aside = self.folder / f".{os.urandom(8).hex()}{_UNFINISHED}"
         descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "wb", buffering=0) as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
                 yield _File(file.fileno())
                 os.fsync(file.fileno())
-            aside.rename(self.folder / name)
+                aside.rename(self.folder / name)  # While it is locked.
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
@@ -184,33 +205,6 @@ class _File:
             written = os.write(self._descriptor, rest)
             self._position += written
             rest = rest[written:]
-
-
-def _layout(sizes: Mapping[str, int]) -> tuple[bytes, dict[str, int]]:
-    """Return a pack's header, and where in the file each artifact begins."""
-    spans: dict[str, tuple[int, int]] = {}
-    end = 0
-    for number, (digest, size) in enumerate(sizes.items()):
-        gap = -end % _ALIGNMENT
-        if gap:
-            spans[f"pad.{number}"] = (end, end + gap)
-            end += gap
-        spans[digest] = (end, end + size)
-        end += size
-    text = json.dumps(
-        {
-            name: {
-                "dtype": "U8",
-                "shape": [stop - start],
-                "data_offsets": [start, stop],
-            }
-            for name, (start, stop) in spans.items()
-        },
-        separators=(",", ":"),
-    ).encode()
-    text += b" " * (-(len(text) + 8) % _ALIGNMENT)
-    header = struct.pack("<Q", len(text)) + text
-    return header, {digest: len(header) + spans[digest][0] for digest in sizes}
 
 
 def _sync_folder(folder: Path) -> None:

@@ -6,7 +6,8 @@ import builtins
 import contextlib
 import json
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator, Sequence
+import weakref
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from itertools import groupby, islice
@@ -16,12 +17,14 @@ from pathlib import Path
 from ptutils.core.dbinterface import DBInterface, Stored
 from ptutils.core.records.identity import now
 from ptutils.db.artifacts import Packs, Place, absent, digest_of
+from ptutils.db.cleaning import Cleaning
 from ptutils.db.filters.match import compile_filter
 from ptutils.db.filters.paths import field_path
 from ptutils.db.filters.project import Projection, compile_projection
 from ptutils.db.filters.sort import Sort, check_sort, ordered
 from ptutils.db.filters.update import compile_update
 from ptutils.db.indexes import bounds
+from ptutils.db.migrations import migrate
 from ptutils.db.plan import in_natural_order, in_sort_order
 from ptutils.db.store import Store
 from ptutils.db.tables import Table, make_table, open_table
@@ -44,7 +47,7 @@ class SQLiteInterface(DBInterface):
     """
 
     def __init__(self, path: str) -> None:
-        self._store = Store(Path(path).absolute())
+        self._store = Store(Path(path).absolute(), _migration(self))
         self._packs = Packs(Path(f"{self._store.path}.artifacts"))
         self._url = f"sqlite:{path}" if ":" in str(path) else str(path)
 
@@ -144,31 +147,36 @@ class SQLiteInterface(DBInterface):
 
     def _put(self, artifacts: Sequence[Buffer]) -> list[str]:
         digests = [digest_of(artifact) for artifact in artifacts]
-        new = dict(zip(digests, artifacts, strict=True))
-        with self._store.writing() as connection:
-            for digest in digests:
-                place = _place(connection, digest)
-                if place is not None and self._packs.holds(place.pack):
-                    new.pop(digest, None)
-            _note_put(connection, digests)
-        if new:
-            places = self._packs.write(new)
+        missing = dict(zip(digests, artifacts, strict=True))
+        written: dict[str, Place] = {}
+        while missing:
             with self._store.writing() as connection:
-                connection.executemany(
-                    "INSERT OR REPLACE INTO artifacts VALUES (?, ?, ?, ?, ?)",
-                    [
-                        (name, at.pack, at.offset, at.size, _moment())
-                        for name, at in places.items()
-                    ],
-                )
+                _add_places(connection, written, self._packs)
+                _note_put(connection, missing)
+                for digest in list(missing):
+                    place = _place(connection, digest)
+                    if place is not None and self._packs.holds(place):
+                        del missing[digest]
+            # A cleaning may have taken it for a stray: then it is written once more.
+            written = self._packs.write(missing) if missing else {}
         return digests
 
     def _get(self, digest: str) -> memoryview:
+        place = self._place(digest)
+        try:
+            return self._packs.read(digest, place)
+        except CorruptError:
+            moved = self._place(digest)
+            if moved == place:
+                raise
+            return self._packs.read(digest, moved)
+
+    def _place(self, digest: str) -> Place:
         with self._store.reading() as connection:
             place = _place(connection, digest)
         if place is None:
             raise absent(digest, self.url)
-        return self._packs.read(digest, place)
+        return place
 
     def _stored(self, digests: Iterable[str] | None = None) -> dict[str, Stored]:
         with self._store.reading() as connection:
@@ -186,7 +194,7 @@ class SQLiteInterface(DBInterface):
             }
 
     def _drop(self, digests: Iterable[str], before: datetime) -> int:
-        raise NotImplementedError
+        return Cleaning(self._store, self._packs, before).run(digests)
 
     def _close(self) -> None:
         self._packs.close()
@@ -235,6 +243,18 @@ class SQLiteInterface(DBInterface):
         return document
 
 
+def _migration(db: SQLiteInterface) -> Callable[[int], None]:
+    # A strong reference back would keep the file open longer than anybody uses it.
+    reference = weakref.ref(db)
+
+    def run(version: int) -> None:
+        interface = reference()
+        if interface is not None:
+            migrate(interface, version)
+
+    return run
+
+
 def _place(connection: sqlite3.Connection, digest: str) -> Place | None:
     row = connection.execute(
         "SELECT pack, offset, size FROM artifacts WHERE digest = ?", (digest,)
@@ -242,7 +262,20 @@ def _place(connection: sqlite3.Connection, digest: str) -> Place | None:
     return Place(pack=row[0], offset=row[1], size=row[2]) if row else None
 
 
-def _note_put(connection: sqlite3.Connection, digests: Sequence[str]) -> None:
+def _add_places(
+    connection: sqlite3.Connection, places: Mapping[str, Place], packs: Packs
+) -> None:
+    connection.executemany(
+        "INSERT OR REPLACE INTO artifacts VALUES (?, ?, ?, ?, ?)",
+        [
+            (digest, at.pack, at.offset, at.size, _moment())
+            for digest, at in places.items()
+            if packs.holds(at)
+        ],
+    )
+
+
+def _note_put(connection: sqlite3.Connection, digests: Iterable[str]) -> None:
     connection.executemany(
         "UPDATE artifacts SET put = ? WHERE digest = ?",
         [(_moment(), digest) for digest in digests],

@@ -13,17 +13,16 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from ptutils.db.migrations import FORMAT, NEEDS
 from ptutils.errors import CorruptError, DatabaseError, NotFoundError
 
-__all__ = ["FORMAT", "Store"]
-
-FORMAT: Final = 2
-"""The version of the tables below; a newer file is refused."""
+__all__ = ["Store"]
 
 _APPLICATION: Final = 0x7074_7574
 _PATIENCE_S: Final = 60.0
@@ -46,20 +45,31 @@ _SCHEMA: Final = (
     """CREATE TABLE artifacts (digest TEXT PRIMARY KEY, pack TEXT NOT NULL,
        offset INTEGER NOT NULL, size INTEGER NOT NULL, put INTEGER NOT NULL DEFAULT 0)
        WITHOUT ROWID""",
+    "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID",
     f"PRAGMA application_id = {_APPLICATION}",
     f"PRAGMA user_version = {FORMAT}",
 )
+_SET_NEEDS: Final = "REPLACE INTO about VALUES ('needs', ?)"
+_TO_2: Final = (
+    "ALTER TABLE artifacts ADD COLUMN put INTEGER NOT NULL DEFAULT 0",
+    "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID",
+)
+_UPGRADES: Final = (_TO_2,)
+"""What each format changed in the tables above; the first makes format 2 of 1."""
 
 
 class Store:
     """A SQLite file in WAL mode, and the transactions on it.
 
     Args:
-        path: Made on first use, in a folder that exists.
+        path: Made on first use, in a folder that exists, for its owner only.
+        migrate: Brings the documents up to the present format from an older one, which
+            it is given; called within a transaction.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, migrate: Callable[[int], None]) -> None:
         self.path = path
+        self._migrate = migrate
         self._lock = threading.RLock()
         self._depth = 0
         self._connection: sqlite3.Connection | None = None
@@ -159,16 +169,15 @@ class Store:
         if self.path.is_dir():
             raise self._refusal(_OURS, "a folder", _ANOTHER)
         is_new = not self.path.exists() or self.path.stat().st_size == 0
-        mode = "rwc" if self.is_writable() or is_new else self._reading_mode()
-        connection = sqlite3.connect(
-            f"file:{quote(str(self.path))}?mode={mode}",
-            uri=True,
-            timeout=_PATIENCE_S,
-            isolation_level=None,
-            check_same_thread=False,
-        )
+        is_ours = self.is_writable() or is_new
+        if is_new:
+            _make_private(self.path)
+        mode = "rwc" if is_ours else self._reading_mode()
+        connection = _connected(f"file:{quote(str(self.path))}?mode={mode}")
         try:
-            self._prepare(connection)
+            if self._is_old(connection):
+                connection = connection if is_ours else _copy_in_memory(connection)
+                self._upgrade(connection)
         except BaseException:
             connection.close()
             raise
@@ -187,19 +196,21 @@ class Store:
             self._connection.close()
             self._connection = None
 
-    def _prepare(self, connection: sqlite3.Connection) -> None:
+    def _is_old(self, connection: sqlite3.Connection) -> bool:
+        """Make a new file ours; return whether one that is there needs an upgrade."""
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         version = self._version(connection)
-        if version == 0:
-            connection.execute("PRAGMA journal_mode = WAL").fetchone()
-            self._create(connection)
-        elif version > FORMAT:
+        if version > FORMAT:
             raise self._refusal(
                 f"format {FORMAT} or older",
                 f"format {version}",
-                "pip install -U ptutils",
+                f"pip install -U '{_needs(connection)}'",
             )
+        if version == 0:
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            self._create(connection)
+        return 0 < version < FORMAT
 
     def _version(self, connection: sqlite3.Connection) -> int:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -210,16 +221,28 @@ class Store:
         return int(version)
 
     def _create(self, connection: sqlite3.Connection) -> None:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with _exclusive(connection):
             if not self._version(connection):  # Another process may have been faster.
                 for statement in _SCHEMA:
                     connection.execute(statement)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+                connection.execute(_SET_NEEDS, (NEEDS,))
+
+    def _upgrade(self, connection: sqlite3.Connection) -> None:
+        """Bring tables and documents up to the present format, all or nothing."""
+        with _exclusive(connection):
+            version = self._version(connection)
+            if version == FORMAT:  # Another process was faster.
+                return
+            for statement in chain.from_iterable(_UPGRADES[version - 1 :]):
+                connection.execute(statement)
+            connection.execute(_SET_NEEDS, (NEEDS,))
+            # What migrates documents uses this store, within this transaction.
+            self._connection, self._depth = connection, 1
+            try:
+                self._migrate(version)
+            finally:
+                self._connection, self._depth = None, 0
+            connection.execute(f"PRAGMA user_version = {FORMAT}")
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -251,6 +274,51 @@ class Store:
             got=got,
             fix=fix,
         )
+
+
+def _make_private(path: Path) -> None:
+    """Make a file that is not there; SQLite gives its side files the same rights."""
+    # Where that cannot be, SQLite says why when it opens the file.
+    with contextlib.suppress(OSError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _connected(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        uri,
+        uri=True,
+        timeout=_PATIENCE_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def _needs(connection: sqlite3.Connection) -> str:
+    """Return what a database of a later format asks for."""
+    with contextlib.suppress(sqlite3.Error):
+        rows = connection.execute("SELECT value FROM about WHERE name = 'needs'")
+        return str(next(rows)[0])
+    return "ptutils"
+
+
+def _copy_in_memory(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Close a connection; return one to a copy, where a file must not be changed."""
+    copy = _connected("file::memory:")
+    with contextlib.closing(connection):
+        connection.backup(copy)
+    return copy
+
+
+@contextlib.contextmanager
+def _exclusive(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _explain(name: str) -> tuple[str, str]:

@@ -96,22 +96,54 @@ def test_database_of_another_program_is_refused(tmp_path: Path) -> None:
         SQLiteInterface(str(path))._insert("c", [{}])
 
 
-def test_newer_format_is_refused(db: SQLiteInterface) -> None:
-    db._insert("c", [{}])
-    db.close()
-    connection = sqlite3.connect(db.url)
-    connection.execute("PRAGMA user_version = 3")
-    connection.close()
-    with pytest.raises(DatabaseError, match=r"got: +format 3\n.*install -U ptutils"):
-        db._count("c", {})
-
-
 def test_empty_file_becomes_a_database(tmp_path: Path) -> None:
     path = tmp_path / "runs.db"
     path.touch()
     with SQLiteInterface(str(path)) as db:
         db._insert("c", [{"_id": 1}])
         assert db._count("c", {}) == 1
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o022, 0o277])
+def test_database_is_for_its_owner_only(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        with SQLiteInterface(str(tmp_path / "runs.db")) as db:
+            db._insert("c", [{}])
+            db._put([bytes(2000)])
+            found = {each: each.stat().st_mode & 0o777 for each in tmp_path.rglob("*")}
+    finally:
+        os.umask(before)
+    assert {each.suffix for each in found} == {
+        ".db",
+        ".db-shm",
+        ".db-wal",
+        ".artifacts",
+        ".safetensors",
+    }
+    for path, mode in found.items():
+        assert mode == (0o700 if path.is_dir() else 0o600) & ~mask
+
+
+def test_database_that_is_there_keeps_its_rights(db: SQLiteInterface) -> None:
+    db._insert("c", [{}])
+    db.close()
+    Path(db.url).chmod(0o640)
+    db._insert("c", [{}])
+    assert {Path(db.url + end).stat().st_mode & 0o777 for end in ("", "-wal")} == {
+        0o640
+    }
+
+
+def test_database_that_may_not_be_read_is_an_error(readable: SQLiteInterface) -> None:
+    Path(readable.url).chmod(0o600)
+
+    def work() -> int:
+        with pytest.raises(DatabaseError, match="check permissions"):
+            readable._count("c", {})
+        return 0
+
+    assert as_nobody(work) == 0
 
 
 def test_missing_folder_is_named(tmp_path: Path) -> None:
@@ -161,6 +193,7 @@ def readable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SQLiteInterfa
     db = SQLiteInterface(str(folder / "runs.db"))
     db._insert("c", [{"_id": 1}])
     db.close()
+    Path(db.url).chmod(0o644)
     folder.chmod(0o555)
     yield db
     folder.chmod(0o755)
