@@ -7,6 +7,6 @@ import pytest
 
 pytest.register_assert_rewrite("ptutils.testing.contract")
 
-from ptutils.testing.contract import DBInterfaceContract  # noqa: E402 - rewritten
+from ptutils.testing.contract.suite import DBInterfaceContract  # noqa: E402 - rewritten
 
 __all__ = ["DBInterfaceContract"]

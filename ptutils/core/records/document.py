@@ -140,7 +140,20 @@ def plain_filter(filter: Value) -> Value:
 def _plain_entry(name: Value, value: Value) -> Value:
     if name in _LOGICAL and isinstance(value, (list, tuple)):
         return [plain_filter(part) for part in value]
+    if name == "$expr":
+        return _plain_expression(value)
     return _plain_operand(value)
+
+
+def _plain_expression(value: Value) -> Value:
+    if isinstance(value, (list, tuple)):
+        return [_plain_expression(item) for item in value]
+    if isinstance(value, dict) and _starts_with_operator(value):
+        return {
+            name: _plain(item) if name == "$literal" else _plain_expression(item)
+            for name, item in value.items()
+        }
+    return _plain(value)
 
 
 def _plain_operand(value: Value) -> Value:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
+from ptutils.db.filters.expression import compile_expression
 from ptutils.db.filters.operators import (
     OPERATORS,
     Condition,
@@ -43,15 +44,10 @@ def compile_filter(filter: Document) -> Predicate:
         >>> matches({"lr": 0.01, "tags": ["good", "new"]})
         True
     """
-    if not isinstance(filter, dict):
-        raise refusal("this filter", "a dict", filter)
     try:
-        predicates = [_entry(name, operand) for name, operand in filter.items()]
+        return _compiled(filter, _top_entry)
     except RecursionError as error:
         raise refusal("this filter", "fewer levels", type(filter)) from error
-    if len(predicates) == 1:
-        return predicates[0]
-    return partial(_every, predicates)
 
 
 def is_expression(operand: Value) -> bool:
@@ -68,26 +64,48 @@ def element_test(expression: Document) -> Callable[[Value], bool]:
     return lambda element: condition(partial(leaf, element))
 
 
+def _compiled(filter: Value, entry: Callable[[Value, Value], Predicate]) -> Predicate:
+    if not isinstance(filter, dict):
+        raise refusal("this filter", "a dict", filter)
+    predicates = [entry(name, operand) for name, operand in filter.items()]
+    if len(predicates) == 1:
+        return predicates[0]
+    return partial(_every, predicates)
+
+
 def _every(predicates: Sequence[Predicate], document: Document) -> bool:
     return all(predicate(document) for predicate in predicates)
+
+
+def _top_entry(name: Value, operand: Value) -> Predicate:
+    """Compile what may stand in a filter of whole documents."""
+    if name == "$expr":
+        return compile_expression(operand)
+    if name in LOGICAL:
+        return _logical(name, operand, _top_entry)
+    return _entry(name, operand)
 
 
 def _entry(name: Value, operand: Value) -> Predicate:
     if not isinstance(name, str):
         raise refusal("this filter", "paths that are text", name)
     if name in LOGICAL:
-        return _logical(name, operand)
+        return _logical(name, operand, _entry)
+    if name == "$expr":
+        raise refusal(name, "a place at the top, outside of $elemMatch", operand)
     if name.startswith("$"):
-        raise _unknown(name, LOGICAL)
+        raise _unknown(name, ("$expr", *LOGICAL))
     parts = tuple(name.split("."))
     condition = _condition(operand)
     return lambda document: condition(partial(walk, document, parts))
 
 
-def _logical(name: str, operand: Value) -> Predicate:
+def _logical(
+    name: str, operand: Value, entry: Callable[[Value, Value], Predicate]
+) -> Predicate:
     if not isinstance(operand, list) or not operand:
         raise refusal(name, "a list of at least one filter", operand)
-    predicates = [compile_filter(part) for part in operand]
+    predicates = [_compiled(part, entry) for part in operand]
     if name == "$and":
         return partial(_every, predicates)
     if name == "$or":
@@ -163,7 +181,7 @@ def _element_match(operand: Value) -> Condition:
         # Each element stands for itself: a list within the list is not entered.
         test = partial(_holds, condition)
     else:
-        matches = compile_filter(operand)
+        matches = _compiled(operand, _entry)
         test = partial(_matches_container, matches)
     return some(
         lambda value: type(value) is list and any(map(test, value)), traverse=False
