@@ -7,21 +7,19 @@ other object.
 
 from __future__ import annotations
 
-import fnmatch
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 from ptutils.core import tree
 from ptutils.core.renaming import Rename, renamed
+from ptutils.core.selecting import Select, patterns_of, require_leading, selector
 from ptutils.errors import StateMismatchError, nearest
 from ptutils.meta.values import Document, Value
 
-__all__ = ["LoadReport", "Rename", "Select", "load_tree"]
-
-Select: TypeAlias = str | Iterable[str] | Callable[[str], bool]
+__all__ = ["LoadReport", "Rename", "Select", "load_part", "load_tree"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +52,14 @@ class _Plan:
     unexpected: list[str] = field(default_factory=list)
     mismatched: dict[str, str] = field(default_factory=dict)
 
+    def report(self) -> LoadReport:
+        return LoadReport(
+            loaded=tuple(self.loaded),
+            missing=tuple(self.missing),
+            unexpected=tuple(self.unexpected),
+            mismatched=tuple(self.mismatched),
+        )
+
 
 def load_tree(
     module: Any,
@@ -64,21 +70,61 @@ def load_tree(
     rename: Rename | None,
 ) -> LoadReport:
     """Load ``state`` into the tree of ``module``; see ``Module.load_state_dict``."""
-    plan = _Plan(_selector(select))
+    plan = _Plan(selector(select))
     if rename is not None:
         state = renamed(module, state, rename)
     _plan_module(module, state, "", plan, set())
     if strict and (plan.missing or plan.unexpected or plan.mismatched):
         raise _mismatch(module, plan)
+    _assign(module, plan)
+    return plan.report()
+
+
+def load_part(
+    module: Any,
+    state: Mapping[str, Value],
+    *,
+    select: Select | None,
+    rename: Rename | None,
+) -> LoadReport:
+    """Load what there is of a state into a tree that may be another than it was of.
+
+    What the state lacks stays as it is in the tree, and what the tree lacks is left
+    out; the report names both.
+
+    Args:
+        module: The tree.
+        state: Of another tree.
+        select: As ``Module.load_state_dict`` takes it.
+        rename: Likewise.
+
+    Raises:
+        StateMismatchError: If a selected path is there on both sides but does not fit,
+            or if ``select`` or ``rename`` names something that is not there; nothing
+            is changed.
+    """
+    if not (select is None or callable(select)):
+        select = patterns_of(select)
+    plan = _Plan(selector(select))
+    if rename is not None:
+        if not callable(rename):
+            require_leading("rename", rename, list(_leaves(state, "")))
+        state = renamed(module, state, rename)
+    _plan_module(module, state, "", plan, set())
+    names = [select] if callable(select) else select or ["*"]
+    require_leading("select", names, [*plan.loaded, *plan.mismatched])
+    report = plan.report()
+    plan.missing, plan.unexpected = [], []
+    if plan.mismatched:
+        raise _mismatch(module, plan)
+    _assign(module, plan)
+    return report
+
+
+def _assign(module: Any, plan: _Plan) -> None:
     _load_foreign(module, plan.foreign)
     for assign in plan.assign:
         assign()
-    return LoadReport(
-        loaded=tuple(plan.loaded),
-        missing=tuple(plan.missing),
-        unexpected=tuple(plan.unexpected),
-        mismatched=tuple(plan.mismatched),
-    )
 
 
 def _plan_module(
@@ -276,20 +322,6 @@ def _leaves(
             yield from _leaves(item, _join(path, name), above | {id(value)})
     else:
         yield path
-
-
-def _selector(select: Select | None) -> Callable[[str], bool]:
-    if select is None:
-        return lambda path: True
-    if callable(select):
-        return select
-    patterns = [select] if isinstance(select, str) else list(select)
-    return lambda path: any(
-        path == pattern
-        or path.startswith(f"{pattern}.")
-        or fnmatch.fnmatchcase(path, pattern)
-        for pattern in patterns
-    )
 
 
 def _mismatch(module: Any, plan: _Plan) -> StateMismatchError:

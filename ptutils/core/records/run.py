@@ -1,20 +1,21 @@
-"""Run: one stored run, to be read, resumed and branched."""
+"""Run: one stored run, to be read, and the verbs that begin with it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ptutils.core.catalogue import find
-from ptutils.core.records.checkpoint import (
-    OLDEST_FIRST,
-    STATE_HIDDEN,
-    Checkpoint,
-    decode_fields,
-)
+from ptutils.core.records import deletion, labels, requests, starting
+from ptutils.core.records.checkpoint import Checkpoint, decode_fields
+from ptutils.core.records.checkpoints import checkpoint_at, checkpoints_of
+from ptutils.core.records.copying import Progress, copy_runs
+from ptutils.core.records.difference import Difference, difference_of
+from ptutils.core.records.lineage import Lineage
 from ptutils.core.records.series import history_of, visible_chunks
-from ptutils.core.records.settings import changes_kept
-from ptutils.errors import ConfigError, NotFoundError
+from ptutils.core.records.starting import Building
+from ptutils.core.renaming import Rename
+from ptutils.core.results.page import run_html
+from ptutils.core.selecting import Select
 from ptutils.meta.config import Config
 from ptutils.meta.history import History
 from ptutils.meta.state import State
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ptutils.core.dbinterface import DBInterface
     from ptutils.core.session import Session
 
-__all__ = ["Run", "new_lineage", "place_of"]
+__all__ = ["Run", "place_of"]
 
 _ENCODED = ("config", "source", "lineage")
 
@@ -34,21 +35,19 @@ class Run:
     """One run as it stood in the database when it was read.
 
     Attributes:
+        db: The database that it was read from.
         id: Its key; sorts by time.
         experiment: The group it belongs to.
         summary: First, last, least and greatest value of every metric, with steps:
             ``run.summary.valid.accuracy.max``.
         tags: Words it can be found by.
+        notes: What somebody wrote about it.
         document: The stored document, plain.
     """
 
     def __init__(self, db: DBInterface, document: Document) -> None:
-        self._db = db
-        self.document = document
-        self.id: str = document["_id"]
-        self.experiment: str = document["experiment"]
-        self.summary = State(document["summary"])
-        self.tags: list[str] = document["tags"]
+        self.db = db
+        self._read(document)
 
     @property
     def config(self) -> Config:
@@ -61,9 +60,9 @@ class Run:
         return dict(self._encoded()["source"])
 
     @property
-    def lineage(self) -> Document:
-        """``verb``, ``parent`` (a run), ``checkpoint`` and ``overrides``."""
-        return dict(self._encoded()["lineage"])
+    def lineage(self) -> Lineage:
+        """What it descends from; called, the tree of its family: ``run.lineage()``."""
+        return Lineage(self._encoded()["lineage"], self.db, self.id)
 
     @property
     def status(self) -> Status:
@@ -89,11 +88,11 @@ class Run:
     @property
     def checkpoints(self) -> list[Checkpoint]:
         """Its checkpoints, oldest first."""
-        return self._checkpoints({})
+        return checkpoints_of(self.db, self.id)
 
     def newest(self) -> Checkpoint | None:
         """Return the newest complete checkpoint, or None."""
-        found = self._checkpoints({}, newest_first=True, limit=1)
+        found = checkpoints_of(self.db, self.id, newest_first=True, limit=1)
         return found[0] if found else None
 
     def checkpoint(self, step: int) -> Checkpoint:
@@ -102,20 +101,7 @@ class Run:
         Raises:
             NotFoundError: If there is none; the message lists the steps that have one.
         """
-        found = self._checkpoints({"step": step}, newest_first=True, limit=1)
-        if not found:
-            steps = sorted({checkpoint.step for checkpoint in self.checkpoints})
-            raise NotFoundError(
-                f"run {self.id!r} has no checkpoint at step {step}",
-                expected=f"one of the steps {', '.join(map(str, steps))}"
-                if steps
-                else "a run that was saved at least once",
-                got=f"step {step}" if steps else "no checkpoint at all",
-                fix="choose one of these, or save more often: schedule.checkpoint"
-                if steps
-                else "start anew from its config",
-            )
-        return found[0]
+        return checkpoint_at(self.db, self.id, step)
 
     def history_until(self, checkpoint: Checkpoint | None) -> History:
         """Return the History as it was when ``checkpoint`` was taken."""
@@ -124,7 +110,7 @@ class Run:
 
     def refresh(self) -> Run:
         """Return the run as it stands in the database now."""
-        return Run(self._db, self._db._one("runs", {"_id": self.id}))
+        return Run(self.db, self.db._one("runs", {"_id": self.id}))
 
     def resume(
         self,
@@ -146,124 +132,237 @@ class Run:
             ConfigError: If the config cannot be built.
             StateMismatchError: If the State does not fit the changed config.
             NotFoundError: If there is no checkpoint at ``step``.
+            DatabaseError: If this is only what was put aside while the run's database
+                was out of reach.
         """
-        run = self.refresh()
-        checkpoint = run.newest() if step is None else run.checkpoint(step)
-        before = run._config_at(checkpoint)
-        # A resume that was killed before it saved anything had settings of its own.
-        was_changed = step is None and run._is_before_last_resume(checkpoint)
-        base = run.config if was_changed else before
-        session: Session = run._build(base, config or {}, trust, provide)
-        with changes_kept(session, before):
-            session.go_on_from(run, checkpoint)
-        return session
+        building = Building(changes=config or {}, trust=trust, provide=provide)
+        return starting.resume(self, step, building)
 
     def branch(
         self,
         config: Mapping[str, Value] | None = None,
         *,
         step: int | None = None,
+        select: Select | None = None,
+        rename: Rename | None = None,
+        db: DBInterface | str | None = None,
         trust: Iterable[str] = (),
         provide: Mapping[str, Value] | None = None,
     ) -> Session:
         """Return a Session for a new run that starts at a checkpoint of this one.
+
+        With ``select`` or ``rename`` it takes over a part: what the State lacks stays
+        as it is built anew, so that other settings may name other classes::
+
+            run.branch({"trainer.model.optimizer": sgd}, select="trainer.model.net")
+
+        ``load_report`` of the Session then tells what was loaded and what was not.
+        Counters and random streams are parts of the State too: where they are not
+        selected, training begins at step 0 with the seed.
 
         Args:
             config: Changes by dotted path: ``{"trainer.model.optimizer.lr": 0.001}``.
                 They hold from the first step on: what the State says otherwise (the
                 learning rate kept by an optimizer) gives way.
             step: Whose checkpoint; the newest by default.
+            select: Names, patterns or a predicate of the paths to take over.
+            rename: Old paths, or beginnings of them, to new ones; or a function.
+            db: Where the new run is kept: another database or its URL.
             trust: Packages of the caller's whose classes the config names.
             provide: Objects for what the config cannot build, by dotted path.
 
         Raises:
             ConfigError: If the config cannot be built.
-            StateMismatchError: If the State does not fit the changed config.
+            StateMismatchError: If the State does not fit the changed config, or
+                ``select`` or ``rename`` names nothing of it.
             NotFoundError: If the run has no checkpoint, or none at ``step``.
         """
-        run = self.refresh()
-        checkpoint = run.newest() if step is None else run.checkpoint(step)
-        if checkpoint is None:
-            raise NotFoundError(
-                f"run {self.id!r} has no checkpoint to branch from",
-                expected="a run that was saved at least once",
-                got="none",
-                fix="start anew from its config",
-            )
-        before = run._config_at(checkpoint)
-        session: Session = run._build(before, config or {}, trust, provide)
-        lineage = {
-            "verb": "branch",
-            "parent": self.id,
-            "checkpoint": checkpoint.id,
-            "overrides": dict(config or {}),
-        }
-        with changes_kept(session, before):
-            session.go_on_from(run, checkpoint, lineage=lineage)
-        return session
+        building = Building(changes=config or {}, trust=trust, provide=provide, db=db)
+        return starting.branch(self, step, building, select, rename)
+
+    def restart(
+        self,
+        config: Mapping[str, Value] | None = None,
+        *,
+        db: DBInterface | str | None = None,
+        trust: Iterable[str] = (),
+        provide: Mapping[str, Value] | None = None,
+    ) -> Session:
+        """Return a Session for a new run from this one's newest config alone.
+
+        Args:
+            config: Changes by dotted path.
+            db: Where the new run is kept: another database or its URL.
+            trust: Packages of the caller's whose classes the config names.
+            provide: Objects for what the config cannot build, by dotted path.
+
+        Raises:
+            ConfigError: If the config cannot be built.
+        """
+        building = Building(changes=config or {}, trust=trust, provide=provide, db=db)
+        return starting.restart(self, building)
+
+    def evaluate(
+        self,
+        config: Mapping[str, Value] | None = None,
+        *,
+        step: int | None = None,
+        split: str = "valid",
+        db: DBInterface | str | None = None,
+        trust: Iterable[str] = (),
+        provide: Mapping[str, Value] | None = None,
+    ) -> Session:
+        """Return a Session whose ``run()`` measures a checkpoint of this run once.
+
+        What it measures is recorded as a run of its own, linked to this one: metrics
+        ``<split>.<name>`` at the checkpoint's step. Nothing is trained.
+
+        Args:
+            config: Changes by dotted path, say of the data.
+            step: Whose checkpoint; the newest by default.
+            split: The data to measure on.
+            db: Where the new run is kept: another database or its URL.
+            trust: Packages of the caller's whose classes the config names.
+            provide: Objects for what the config cannot build, by dotted path.
+
+        Raises:
+            ConfigError: If the config cannot be built.
+            StateMismatchError: If the model's State does not fit the changed config.
+            NotFoundError: If the run has no checkpoint, or none at ``step``.
+        """
+        building = Building(changes=config or {}, trust=trust, provide=provide, db=db)
+        return starting.evaluate(self, step, split, building)
+
+    def diff(self, other: Run) -> Difference:
+        """Return where config, source and summary of two runs differ."""
+        return difference_of(self, other)
+
+    def tag(self, *words: str) -> None:
+        """Add words that the run can be found by, in the database at once.
+
+        Raises:
+            QueryError: If one of them is no text.
+        """
+        labels.tag(self.db, self.id, words)
+        self._reread()
+
+    def untag(self, *words: str) -> None:
+        """Take words away again; those that it does not have are passed over.
+
+        Raises:
+            QueryError: If one of them is no text.
+        """
+        labels.untag(self.db, self.id, words)
+        self._reread()
+
+    def note(self, text: str) -> None:
+        """Replace the run's notes by ``text``."""
+        labels.relabel(self.db, self.id, {"$set": {"notes": text}})
+        self._reread()
+
+    def archive(self) -> None:
+        """Leave the run out of lists that do not ask for archived ones."""
+        labels.relabel(self.db, self.id, {"$set": {"archived": True}})
+        self._reread()
+
+    def unarchive(self) -> None:
+        """Undo :meth:`archive`."""
+        labels.relabel(self.db, self.id, {"$set": {"archived": False}})
+        self._reread()
+
+    def pin(self, step: int | None = None) -> None:
+        """Keep a checkpoint whatever the schedule drops.
+
+        Args:
+            step: Whose; the newest by default.
+
+        Raises:
+            NotFoundError: If there is none.
+        """
+        chosen = self.newest() if step is None else self.checkpoint(step)
+        labels.pin(self.db, self.id, chosen)
+
+    def unpin(self, step: int | None = None) -> None:
+        """Let the schedule drop the checkpoints of a step again, or all by default."""
+        labels.unpin(self.db, self.id, step)
+
+    def delete(self) -> None:
+        """Delete the run with all that only it needs.
+
+        Its descendants stay, and their lineage says that their parent is gone.
+
+        Raises:
+            LeaseError: If a process is writing it.
+            DatabaseError: If one of its checkpoints is pinned.
+        """
+        deletion.delete(self.db, self.id)
+
+    def stop(self, reason: str = "") -> None:
+        """Ask the process that writes this run to save and end it as interrupted.
+
+        It sees this at its next heartbeat; see :meth:`wait`.
+
+        Args:
+            reason: Why, in words for a person.
+
+        Raises:
+            StatusError: If no process is writing the run.
+        """
+        requests.ask(self.db, self.id, "stop", reason)
+
+    def pause(self) -> None:
+        """Ask the process that writes this run to save and wait; as :meth:`stop`."""
+        requests.ask(self.db, self.id, "pause")
+
+    def go_on(self) -> None:
+        """Ask the process that paused this run to go on; as :meth:`stop`."""
+        requests.ask(self.db, self.id, "go on")
+
+    def ask_for_checkpoint(self) -> None:
+        """Ask the process that writes this run to save it; as :meth:`stop`."""
+        requests.ask(self.db, self.id, "checkpoint")
+
+    def wait(self, timeout_s: float = 60.0) -> bool:
+        """Wait until what was asked was seen; tell whether it was seen in time."""
+        return requests.wait_until_seen(self.db, self.id, timeout_s)
+
+    def export(
+        self, target: DBInterface | str, *, progress: Progress | None = None
+    ) -> Run:
+        """Copy this run into another database, and return it as it is there.
+
+        As :meth:`DBInterface.import_runs`.
+
+        Args:
+            target: A database or its URL; it is made if it is not there.
+            progress: Called with the run's id, and how many parts of how many are done.
+        """
+        (copy,) = copy_runs(self.db, target, [self.id], progress)
+        return copy
 
     def __repr__(self) -> str:
         phase = self.document["status"]["phase"]
         return f"Run({self.id!r}, {self.experiment!r}, {phase})"
 
-    def _build(
-        self,
-        config: Config,
-        changes: Mapping[str, Value],
-        trust: Iterable[str],
-        provide: Mapping[str, Value] | None,
-    ) -> Any:
-        for path in changes:
-            if path.partition(".")[0] == "dbinterface":
-                raise ConfigError(
-                    "cannot move a run to another database",
-                    path=path,
-                    expected="changes of other settings",
-                    got=f"{path}={changes[path]!r}",
-                    fix="leave it out: a run goes on where it is kept",
-                )
-        config = Config({**config.override(changes), "dbinterface": None})
-        provided = {"dbinterface": self._db, **(provide or {})}
-        return find("build")(config, trust=trust, provide=provided)
+    def _repr_html_(self) -> str:
+        return run_html(self)
 
-    def _config_at(self, checkpoint: Checkpoint | None) -> Config:
-        """Return the config that a checkpoint was taken under."""
-        if checkpoint is None:
-            return self.config
-        if checkpoint.config is not None:
-            return checkpoint.config
-        for segment in self.document["segments"][checkpoint.segment :]:
-            if "config" in segment:
-                return Config(decode_fields(self._db, segment, ["config"])["config"])
-        return self.config
+    def _read(self, document: Document) -> None:
+        self.document = document
+        self.id: str = document["_id"]
+        self.experiment: str = document["experiment"]
+        self.summary = State(document["summary"])
+        self.tags: list[str] = document["tags"]
+        self.notes: str = document["notes"]
 
-    def _is_before_last_resume(self, checkpoint: Checkpoint | None) -> bool:
-        last = len(self.document["segments"]) - 1
-        return checkpoint is None or checkpoint.segment < last
-
-    def _checkpoints(
-        self, filter: Document, *, newest_first: bool = False, limit: int = 0
-    ) -> list[Checkpoint]:
-        sign = -1 if newest_first else 1
-        found = self._db._find(
-            "checkpoints",
-            {"run": self.id, **filter},
-            sort=[(path, sign) for path, _ in OLDEST_FIRST],
-            limit=limit,
-            projection=STATE_HIDDEN,
-        )
-        return [Checkpoint(self._db, document) for document in found]
+    def _reread(self) -> None:
+        self._read(self.db._one("runs", {"_id": self.id}))
 
     def _history(self, visible: Mapping[int, int | None]) -> History:
-        return history_of(self._db._find("history", {"run": self.id}), visible)
+        return history_of(self.db._find("history", {"run": self.id}), visible)
 
     def _encoded(self) -> Document:
-        return decode_fields(self._db, self.document, _ENCODED)
-
-
-def new_lineage() -> Document:
-    """Return the lineage of a run that descends from no other."""
-    return {"verb": "new", "parent": None, "checkpoint": None, "overrides": {}}
+        return decode_fields(self.db, self.document, _ENCODED)
 
 
 def place_of(checkpoint: Checkpoint | None) -> Document:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
-from ptutils.core.catalogue import find
+from ptutils.core.records.copying import Progress, copy_runs
 from ptutils.core.records.document import plain_filter
-from ptutils.core.records.identity import is_expired, now
+from ptutils.core.records.identity import now
+from ptutils.core.records.living import truthful
 from ptutils.core.records.query import parse_query
 from ptutils.core.records.run import Run
-from ptutils.errors import DatabaseError, NotFoundError, QueryError
+from ptutils.core.results.columns import columns_of
+from ptutils.core.results.curves import plot_runs
+from ptutils.core.results.frame import frame_of
+from ptutils.core.results.table import Table
+from ptutils.errors import NotFoundError, QueryError
 from ptutils.meta.values import Document
 
 if TYPE_CHECKING:
@@ -18,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Found", "Runs"]
 
-_ALIVE = {"status.phase": {"$in": ["running", "paused"]}}
+_MOST_SHOWN = 100  # So many runs are a table in a notebook.
 
 
 class Runs:
@@ -48,7 +53,7 @@ class Runs:
         Raises:
             QueryError: If the filter or sort is wrong.
         """
-        source = self._truthful()
+        source = truthful(self._db)
         documents = source._find(
             "runs", plain_filter(filter or {}), sort=list(sort), limit=limit, skip=skip
         )
@@ -95,31 +100,25 @@ class Runs:
             )
         return found[0]
 
-    def _truthful(self) -> DBInterface:
-        """Mark the runs that nobody writes any more as lost; return where to look.
+    def export(
+        self,
+        where: Document | str | None,
+        target: DBInterface | str,
+        *,
+        progress: Progress | None = None,
+    ) -> Found:
+        """Copy runs into another database, and return them as they are there.
 
-        That is the database itself, or a copy of its runs where it cannot be written.
+        As :meth:`DBInterface.import_runs`.
+
+        Args:
+            where: A filter, or a query in words; None means all.
+            target: A database or its URL; it is made if it is not there.
+            progress: Called with a run's id, and how many parts of how many are done.
         """
-        living = self._db._find("runs", _ALIVE, projection={"lease": 1})
-        lost = [each for each in living if is_expired(each["lease"])]
-        if not lost:
-            return self._db
-        try:
-            _mark(self._db, lost)
-        except DatabaseError:
-            copy: DBInterface = find("MemoryInterface")()
-            copy._insert("runs", list(self._db._find("runs", {})))
-            _mark(copy, lost)
-            return copy
-        return self._db
-
-
-def _mark(db: DBInterface, lost: Iterable[Document]) -> None:
-    change = {"$set": {"status.phase": "lost", "status.ended": now()}}
-    with db._transaction():
-        for each in lost:
-            # Only if nobody renewed the lease or took it over since it was read.
-            db._update("runs", {"_id": each["_id"], "lease": each["lease"]}, change)
+        found = self.where(where) if isinstance(where, str) else self.find(where)
+        ids = [run.id for run in found]
+        return Found(copy_runs(self._db, target, ids, progress))
 
 
 class Found(Sequence[Run]):
@@ -142,5 +141,47 @@ class Found(Sequence[Run]):
     def __iter__(self) -> Iterator[Run]:
         return iter(self._runs)
 
+    def table(self) -> Table:
+        """Return the columns that tell the runs apart; ``print`` draws them."""
+        return Table(columns_of(self._documents, now()))
+
+    def to_pandas(self) -> Any:
+        """Return a ``pandas.DataFrame``: one row per run, indexed by their ids.
+
+        Its columns are the settings in which the runs differ (``config.seed``) and all
+        that is known of their metrics (``summary.valid.accuracy.max``), besides
+        experiment, phase, step, epoch, created and tags.
+
+        Raises:
+            ConfigError: If pandas is not installed.
+        """
+        return frame_of(self._documents)
+
+    def plot(self, metric: str, *more: str, x: str = "step") -> Any:
+        """Draw metrics, a line per run, labelled by what differs between the runs.
+
+        Args:
+            metric: Its path, such as ``valid.accuracy``.
+            *more: Others, drawn in other line styles.
+            x: ``step``, or ``epoch`` for the mean over each epoch.
+
+        Returns:
+            The ``matplotlib.axes.Axes``, on a new figure of ``matplotlib.pyplot``.
+
+        Raises:
+            ConfigError: If matplotlib is not installed, or ``x`` is neither.
+            MissingNameError: If no run has one of the metrics.
+        """
+        return plot_runs(self, [metric, *more], x)
+
     def __repr__(self) -> str:
         return f"[{', '.join(map(repr, self._runs))}]"
+
+    def _repr_html_(self) -> str:
+        shown, hidden = self[:_MOST_SHOWN], self[_MOST_SHOWN:]
+        more = f"<p>and {len(hidden)} more</p>" if hidden else ""
+        return f"{shown.table()._repr_html_()}{more}"
+
+    @property
+    def _documents(self) -> list[Document]:
+        return [run.document for run in self._runs]

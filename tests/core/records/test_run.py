@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ptutils.core.records.run import Run, new_lineage, place_of
+from ptutils.core.records.lineage import new_lineage
+from ptutils.core.records.run import Run, place_of
 from ptutils.core.session import Session
 from ptutils.errors import NotFoundError
 from tests.core.experiment import config

@@ -1,0 +1,86 @@
+"""Carrying artifacts from one database to another, so many bytes at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from ptutils.core.records.document import SIDECAR
+from ptutils.core.records.identity import now
+from ptutils.errors import CorruptError
+from ptutils.meta.codec import Buffer
+from ptutils.meta.values import Document, Value
+
+if TYPE_CHECKING:
+    from ptutils.core.dbinterface import DBInterface
+
+__all__ = ["carry_artifacts", "references"]
+
+_BATCH_BYTES: Final = 1 << 26
+_FRESH: Final = timedelta(minutes=10)
+"""What was stored so lately is safe from being cleaned away as an orphan."""
+
+
+def references(document: Document) -> Iterator[str]:
+    """Yield the digests of the artifacts that a stored document needs."""
+    yield from _digests(document.get("artifacts"))
+    yield from _in_sidecars(document)
+
+
+def carry_artifacts(
+    source: DBInterface, target: DBInterface, digests: set[str]
+) -> None:
+    """Copy artifacts that the target lacks; every byte is verified on the way.
+
+    Those that it has count as stored now, so that none of them is cleaned away before
+    the document that needs it is there.
+
+    Raises:
+        CorruptError: If one is damaged at the source.
+        NotFoundError: If one is gone there.
+    """
+    known = target._stored(digests)
+    batch: dict[str, Buffer] = {}
+    size = 0
+    for digest in sorted(digests):
+        if digest in known and known[digest].put > now() - _FRESH:
+            continue
+        batch[digest] = source._get(digest)
+        size += len(batch[digest])
+        if size >= _BATCH_BYTES:
+            _put(target, batch)
+            batch, size = {}, 0
+    _put(target, batch)
+
+
+def _put(target: DBInterface, batch: dict[str, Buffer]) -> None:
+    if not batch:
+        return
+    for expected, found in zip(batch, target._put(list(batch.values())), strict=True):
+        if expected != found:
+            raise CorruptError(
+                f"cannot copy artifact {expected}",
+                path=target.url,
+                expected="bytes with that digest",
+                got=f"bytes with digest {found}",
+                fix="restore it from a copy",
+            )
+
+
+def _in_sidecars(value: Value) -> Iterator[str]:
+    if isinstance(value, list):
+        for item in value:
+            yield from _in_sidecars(item)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            if name == SIDECAR and isinstance(item, dict):
+                yield from _digests(item.get("artifacts"))
+            else:
+                yield from _in_sidecars(item)
+
+
+def _digests(items: Value) -> Iterator[str]:
+    for item in items or ():
+        if isinstance(item, str):
+            yield item
