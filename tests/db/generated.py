@@ -73,8 +73,10 @@ TYPES = (
 CODES = ("long", "number", 1, 2, 3, 4, 10, 16, ["int", "array"], ["number", "null"])
 MODULI = ([2, 0], [2, 1], [3, -1], [-2, 1], [2.5, 1], [1, 0])
 COMPARISONS = ("$eq", "$ne", "$gt", "$gte", "$lt", "$lte")
+FILTER_DEPTH = 2
 FIELD = (*COMPARISONS, *COMPARISONS[2:], "$in", "$nin", "$exists", "$not", "$regex")
 MORE = ("$size", "$all", "$elemMatch", "$type", "$mod")
+EXPRESSIONS = (*COMPARISONS, *COMPARISONS, "$and", "$or", "$not", "$literal")
 UPDATES = ("$set", "$unset", "$inc", "$push", "$addToSet", "$pull")
 
 
@@ -159,7 +161,26 @@ class Generator:
             return self.expression(depth - 1)
         return self.filter(max(depth - 1, 0))
 
-    def filter(self, depth: int = 2) -> Document:
+    def computed(self, depth: int) -> Value:
+        """Return an expression of ``$expr``."""
+        draw = self.chance.random()
+        if depth == 0 or draw < 0.15:
+            return self.constant() if draw < 0.1 else "$" + self.path()
+        if draw < 0.2:
+            return [self.computed(depth - 1) for _ in range(self.chance.randrange(3))]
+        name = self.chance.choice(EXPRESSIONS)
+        if name == "$literal":
+            return {name: self.operand()}
+        if name in COMPARISONS:
+            return {name: [self.computed(depth - 1) for _ in range(2)]}
+        count = 1 if name == "$not" else self.chance.randrange(3)
+        return {name: [self.computed(depth - 1) for _ in range(count)]}
+
+    def constant(self) -> Value:
+        found = self.operand()
+        return {"$literal": found} if isinstance(found, (dict, list)) else found
+
+    def filter(self, depth: int = FILTER_DEPTH) -> Document:
         result: Document = {}
         for _ in range(self.chance.choice((0, 1, 1, 1, 1, 2, 2))):
             draw = self.chance.random()
@@ -167,6 +188,8 @@ class Generator:
                 name = self.chance.choice(("$and", "$or", "$nor"))
                 parts = range(self.chance.randrange(1, 3))
                 result[name] = [self.filter(depth - 1) for _ in parts]
+            elif depth == FILTER_DEPTH and draw < 0.25:
+                result["$expr"] = self.computed(2)
             elif draw < 0.45:
                 result[self.path()] = self.operand()
             elif draw < 0.5:

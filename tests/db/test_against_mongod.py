@@ -1,7 +1,12 @@
-"""Generated queries and updates: the same answers as a real mongod, or both refuse."""
+"""Generated queries and updates: every database answers as a real mongod, or refuses.
+
+``PTUTILS_SOAK=1`` asks for as many examples as some minutes allow.
+"""
 
 from __future__ import annotations
 
+import itertools
+import os
 import random
 from collections.abc import Callable, Iterator
 from datetime import UTC
@@ -16,16 +21,30 @@ from hypothesis import strategies as st
 
 import ptutils.db.plan
 from ptutils.core.dbinterface import DBInterface
+from ptutils.core.records.document import plain_filter
 from ptutils.db.memory import MemoryInterface
 from ptutils.db.sqlite import SQLiteInterface
 from ptutils.errors import QueryError
-from ptutils.meta.values import Value
+from ptutils.meta.values import Document, Value
+from tests.db import hard_cases
 from tests.db.generated import Generator
 
 pytestmark = pytest.mark.mongo
 
 INDEXED = ("a", "b", "a.b", "c.*", "0.*", "a.0", "b.*")
 REFUSED = "refused"
+IS_SOAK = bool(os.environ.get("PTUTILS_SOAK"))
+Make = Callable[[], DBInterface]
+
+
+def generated(examples: int) -> Callable[[Any], Any]:
+    """Run a test with so many random states, or with many more of them."""
+    given_chance = given(chance=st.randoms(use_true_random=True))
+    relaxed = settings(
+        max_examples=examples * (40 if IS_SOAK else 1),
+        suppress_health_check=list(HealthCheck),
+    )
+    return lambda test: relaxed(given_chance(test))
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +56,9 @@ def collection(mongo: pymongo.MongoClient) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module", params=["memory", "sqlite"])
-def make(request: Any, tmp_path_factory: Any) -> Callable[[], DBInterface]:
+def make(request: Any, tmp_path_factory: Any) -> Make:
     """A function that gives an empty database; SQLite's has some indexes."""
-    numbers = iter(range(10**9))
+    numbers = itertools.count()
     folder: Path = tmp_path_factory.mktemp("databases")
 
     def sqlite() -> DBInterface:
@@ -49,7 +68,7 @@ def make(request: Any, tmp_path_factory: Any) -> Callable[[], DBInterface]:
             db.create_index("c", path)
         return db
 
-    return MemoryInterface if request.param == "memory" else sqlite
+    return {"memory": MemoryInterface, "sqlite": sqlite}[request.param]
 
 
 def answer(ask: Callable[..., Value], *args: Value, **kwargs: Value) -> str:
@@ -67,17 +86,17 @@ def matched(update: Callable[..., Any], *args: Value, **kwargs: Value) -> int:
     return count
 
 
-@settings(
-    max_examples=20,
-    suppress_health_check=[
-        HealthCheck.function_scoped_fixture,
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-    ],
-)
-@given(chance=st.randoms(use_true_random=True))
+def window_of(chance: random.Random, sort: list[tuple[str, int]]) -> Document:
+    return {
+        "sort": sort,
+        "skip": chance.choice((0, 0, 1, 3)),
+        "limit": chance.choice((0, 0, 2, 5)),
+    }
+
+
+@generated(100)
 def test_queries_are_answered_as_by_mongod(
-    collection: Any, make: Callable[[], DBInterface], chance: random.Random
+    collection: Any, make: Make, chance: random.Random
 ) -> None:
     made = Generator(chance)
     collection.drop()
@@ -86,25 +105,39 @@ def test_queries_are_answered_as_by_mongod(
         db._insert("c", made.documents)
         for _ in range(25):
             asked, shown = made.filter(), made.projection()
-            window = {
-                "sort": made.sort(),
-                "skip": chance.choice((0, 0, 1, 3)),
-                "limit": chance.choice((0, 0, 2, 5)),
-            }
+            window = window_of(chance, made.sort())
             if any(part.isdigit() for path, _ in window["sort"] for part in path):
                 shown = {}  # A mongod that projects first drops the places it sorts by.
             ours = answer(db._find, "c", asked, projection=shown, **window)
             theirs = answer(collection.find, asked, shown, **window)
             assert ours == theirs, (made.documents, asked, shown, window)
+            assert answer(db._count, "c", asked) == answer(
+                collection.count_documents, asked
+            ), (made.documents, asked)
+            assert answer(plain_filter, asked) == repr(asked)
 
 
-@settings(
-    max_examples=12,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-@given(chance=st.randoms(use_true_random=True))
+@generated(30)
+def test_equals_of_a_sort_stay_in_order_of_insertion(
+    make: Make, chance: random.Random
+) -> None:
+    made = Generator(chance)
+    chance.shuffle(made.documents)
+    reference = MemoryInterface()
+    reference._insert("c", made.documents)
+    with make() as db:
+        db._insert("c", made.documents)
+        for _ in range(15):
+            asked = made.filter()
+            window = window_of(chance, made.sort()[:-1])
+            ours = answer(db._find, "c", asked, **window)
+            wanted = answer(reference._find, "c", asked, **window)
+            assert ours == wanted, (made.documents, asked, window)
+
+
+@generated(50)
 def test_updates_change_what_mongod_changes(
-    collection: Any, make: Callable[[], DBInterface], chance: random.Random
+    collection: Any, make: Make, chance: random.Random
 ) -> None:
     made = Generator(chance)
     collection.drop()
@@ -119,6 +152,33 @@ def test_updates_change_what_mongod_changes(
             assert answer(db._find, "c", which) == answer(collection.find, which)
 
 
+@generated(30)
+def test_updates_and_deletions_of_many_leave_what_mongod_leaves(
+    collection: Any, make: Make, chance: random.Random
+) -> None:
+    made = Generator(chance)
+    collection.drop()
+    collection.insert_many(made.documents)
+    with make() as db:
+        db._insert("c", made.documents)
+        for _ in range(8):
+            which, change = made.filter(), made.update()
+            before = answer(db._find, "c", {})
+            theirs = answer(matched, collection.update_many, which, change)
+            ours = answer(db._update, "c", which, change, many=True)
+            assert ours == theirs, (before, which, change)
+            if ours == REFUSED:  # A mongod has changed some of them, we have not.
+                assert answer(db._find, "c", {}) == before
+                break
+            assert answer(db._find, "c", {}) == answer(collection.find, {})
+            gone = made.filter()
+            deleted = answer(
+                lambda gone=gone: collection.delete_many(gone).deleted_count
+            )
+            assert answer(db._delete, "c", gone) == deleted, (before, gone)
+            assert answer(db._find, "c", {}) == answer(collection.find, {})
+
+
 def describes_nothing(filter: Value) -> bool:
     """Return whether ``$all: []`` occurs, for which mongod silently inserts nothing."""
     if isinstance(filter, dict):
@@ -126,13 +186,9 @@ def describes_nothing(filter: Value) -> bool:
     return isinstance(filter, list) and any(map(describes_nothing, filter))
 
 
-@settings(
-    max_examples=10,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-@given(chance=st.randoms(use_true_random=True))
+@generated(40)
 def test_upserts_insert_what_mongod_inserts(
-    collection: Any, make: Callable[[], DBInterface], chance: random.Random
+    collection: Any, make: Make, chance: random.Random
 ) -> None:
     made = Generator(chance)
     collection.drop()
@@ -167,3 +223,8 @@ def test_few_and_many_candidates_give_the_same(
                 window = {"sort": made.sort(), "limit": 5}
                 ours = answer(db._find, "c", asked, **window)
                 assert ours == answer(collection.find, asked, **window)
+
+
+def test_published_answers_are_those_of_mongod(mongo: pymongo.MongoClient) -> None:
+    found = hard_cases.written(hard_cases.answers(mongo))
+    assert found == hard_cases.ANSWERS.read_text()

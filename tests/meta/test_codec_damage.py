@@ -102,7 +102,11 @@ def read(document, tree, artifacts=BYTES):
         ("PINK", {"is": "enum", "of": "testing.Colour"}, "a member of Colour"),
         (99, {"is": "enum", "of": "testing.Access"}, "flags of Access"),
         ("x", {"is": "enum", "of": "testing.Access"}, "a member of Access"),
-        ({"content": 1}, {"is": "dataclass", "of": "testing.Box"}, "the fields content"),
+        (
+            {"content": 1},
+            {"is": "dataclass", "of": "testing.Box"},
+            "the fields content",
+        ),
         ({"x": 1}, {"is": "namedtuple", "of": "testing.Point"}, "the fields x, y"),
         # artifacts
         ("bytes[1]", {"is": "bytes", "at": 1}, "one of 1 artifacts"),

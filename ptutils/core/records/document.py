@@ -166,17 +166,19 @@ def _plain_argument(name: str, value: Value) -> Value:
     if name == "$not":
         return _plain_operand(value)
     if name == "$elemMatch":
-        if isinstance(value, dict) and _starts_with_operator(value):
-            return {key: _element_argument(key, item) for key, item in value.items()}
-        return plain_filter(value)
+        return _plain_operand(value) if _tests_elements(value) else plain_filter(value)
     if name in _CONTAINERS and isinstance(value, (list, tuple, set, frozenset)):
         return [_plain_operand(item) for item in value]
     return _plain(value)
 
 
-def _element_argument(name: str, value: Value) -> Value:
-    entry = _plain_entry if name in _LOGICAL else _plain_argument
-    return entry(name, value)
+def _tests_elements(value: Value) -> bool:
+    """Return whether an element match holds operators, and no filter of documents."""
+    return (
+        isinstance(value, dict)
+        and _starts_with_operator(value)
+        and next(iter(value)) not in _LOGICAL
+    )
 
 
 def _starts_with_operator(value: Document) -> bool:
