@@ -35,6 +35,7 @@ CATALOGUE = {
     "MemoryInterface": "ptutils.db.memory",
     "Model": "ptutils.core.model",
     "Module": "ptutils.core.module",
+    "MongoInterface": "ptutils.db.mongo.interface",
     "NaNDetector": "ptutils.callbacks.nan_detector",
     "Noise": "ptutils.data.transforms",
     "Progress": "ptutils.callbacks.progress",

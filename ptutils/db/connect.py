@@ -6,25 +6,27 @@ import re
 from pathlib import Path
 from typing import Final
 
+from ptutils.core.catalogue import find
 from ptutils.core.dbinterface import DBInterface
-from ptutils.db.memory import MemoryInterface
-from ptutils.db.sqlite import SQLiteInterface
 from ptutils.errors import DatabaseError, NotFoundError, nearest
 
 __all__ = ["connect"]
 
-_AVAILABLE: Final = ("memory", "sqlite")
-_PLANNED: Final = ("files", "mongodb", "mongodb+srv")
+_SCHEMES: Final = ("files", "memory", "mongodb", "mongodb+srv", "sqlite")
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)
-_EXPECTED: Final = "a path such as 'runs.db', 'sqlite:PATH' or 'memory:'"
+_EXPECTED: Final = (
+    "a path such as 'runs.db', 'sqlite:PATH', 'files:FOLDER', 'mongodb://HOST/NAME' or "
+    "'memory:'"
+)
 
 
 def connect(url: str, *, create: bool = True) -> DBInterface:
-    """Open a database.
+    """Open a database; only the driver that it needs is imported.
 
     Args:
-        url: A path, ``sqlite:PATH``, or ``memory:`` for a new one in memory.
-        create: Whether a file that is not there will be made, on first use.
+        url: A path, ``sqlite:PATH``, ``files:FOLDER``, ``mongodb://HOST/NAME``,
+            ``mongodb+srv://...``, or ``memory:`` for a new one in memory.
+        create: Whether a file or folder that is not there will be made, on first use.
 
     Raises:
         NotFoundError: If there is no such file and it must not be made.
@@ -36,32 +38,38 @@ def connect(url: str, *, create: bool = True) -> DBInterface:
     """
     match = _SCHEME.fullmatch(str(url))
     scheme, rest = (match[1].lower(), match[2]) if match else ("sqlite", str(url))
+    if scheme in ("mongodb", "mongodb+srv"):
+        return _opened("MongoInterface", str(url))
     if scheme == "memory" and not rest:
-        return MemoryInterface()
-    if scheme != "sqlite" or not rest:
-        raise _unknown(scheme, url)
-    path = Path(rest)
-    if not create and not path.exists():
-        raise NotFoundError(
-            "found no database",
-            path=rest,
-            expected=f"a file at {path.absolute()}",
-            got="nothing there",
-            fix="name another with --db or PTUTILS_DB, or start one: "
-            "ptutils run CONFIG",
-        )
-    return SQLiteInterface(rest)
+        return _opened("MemoryInterface")
+    if scheme not in ("files", "sqlite") or not rest:
+        raise _unknown(scheme, str(url))
+    if not create and not Path(rest).exists():
+        raise _missing(rest, "folder" if scheme == "files" else "file")
+    return _opened("FileInterface" if scheme == "files" else "SQLiteInterface", rest)
+
+
+def _opened(name: str, *arguments: str) -> DBInterface:
+    database: DBInterface = find(name)(*arguments)
+    return database
+
+
+def _missing(path: str, kind: str) -> NotFoundError:
+    return NotFoundError(
+        "found no database",
+        path=path,
+        expected=f"a {kind} at {Path(path).absolute()}",
+        got="nothing there",
+        fix="name another with --db or PTUTILS_DB, or start one: ptutils run CONFIG",
+    )
 
 
 def _unknown(scheme: str, url: str) -> DatabaseError:
-    if scheme in _PLANNED:
-        got, fix = (
-            f"{scheme!r}, which is not yet available",
-            "use a SQLite file for now",
-        )
-    else:
-        close = nearest(scheme, (*_AVAILABLE, *_PLANNED))
-        got, fix = repr(str(url)), f"did you mean {close + ':'!r}?" if close else ""
+    close = nearest(scheme, _SCHEMES)
     return DatabaseError(
-        "cannot open this database", path=str(url), expected=_EXPECTED, got=got, fix=fix
+        "cannot open this database",
+        path=url,
+        expected=_EXPECTED,
+        got=repr(url),
+        fix=f"did you mean {close + ':'!r}?" if close else "",
     )

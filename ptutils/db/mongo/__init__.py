@@ -1,0 +1,1 @@
+"""Databases on a MongoDB server; pymongo is imported nowhere else."""

@@ -1,0 +1,163 @@
+"""Artifacts on the server: packs in GridFS, and an index from digest to pack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Final
+
+from bson import ObjectId
+from pymongo import ReplaceOne
+
+from ptutils.core.dbinterface import Stored
+from ptutils.core.records.identity import now
+from ptutils.db.artifacts import absent, digest_of
+from ptutils.db.mongo.bucket import Bucket
+from ptutils.db.mongo.connection import RESERVED, Connection, Documents
+from ptutils.db.packing import layout
+from ptutils.errors import CorruptError
+from ptutils.meta.codec import Buffer
+from ptutils.meta.values import Document
+
+__all__ = ["Packs"]
+
+_INDEX: Final = f"{RESERVED}artifacts"
+_MANY: Final = 10_000
+
+
+class Packs:
+    """The artifacts of one database."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._bucket = Bucket(connection, "packs")
+        self._is_indexed = False
+
+    def put(self, artifacts: Sequence[Buffer]) -> list[str]:
+        """Store what is not here yet in one new pack, and note the time for all."""
+        digests = [digest_of(artifact) for artifact in artifacts]
+        new = dict(zip(digests, artifacts, strict=True))
+        moment = now()
+        for digest in self._renewed(list(new), moment):
+            del new[digest]
+        if new:
+            header, offsets = layout(new)
+            parts = _in_line(header, offsets, new)
+            name = f"{digest_of(header)}.safetensors"
+            pack = self._bucket.write(name, parts)
+            self._note(pack, offsets, new, moment)
+        return digests
+
+    def get(self, digest: str) -> memoryview:
+        """Return an artifact, verified."""
+        place = self._index.find_one({"_id": digest})
+        if place is None:
+            raise absent(digest, self._connection.address.url)
+        found = self._bucket.read(place["pack"], place["offset"], place["size"])
+        if digest_of(found) != digest:
+            raise CorruptError(
+                f"cannot read artifact {digest}",
+                path=f"{self._connection.address.url} {self._bucket.name} "
+                f"{place['pack']}",
+                expected=f"{place['size']} bytes at {place['offset']} with that digest",
+                got=f"{len(found)} bytes with digest {digest_of(found)}",
+                fix="restore this database from a copy, or go back to a checkpoint "
+                "that does not need it",
+            )
+        return found
+
+    def stored(self, digests: Iterable[str] | None) -> dict[str, Stored]:
+        """Return size and time of those that are here."""
+        shown = {"size": 1, "put": 1}
+        found: dict[str, Stored] = {}
+        for wanted in _filters(digests):
+            for each in self._index.find(wanted, shown):
+                found[each["_id"]] = Stored(size=each["size"], put=each["put"])
+        return found
+
+    def drop(self, digests: Iterable[str], before: datetime) -> int:
+        """Forget what is old; remove packs of which nothing is left."""
+        touched: set[ObjectId] = set()
+        for wanted in _filters(digests):
+            old = {**wanted, "put": {"$lt": before}}
+            touched.update(self._index.distinct("pack", old))
+            self._index.delete_many(old)
+        files = dict(self._bucket.written_before(before))
+        for pack in touched - files.keys():
+            files[pack] = self._bucket.size_of(pack)
+        dead = [pack for pack in files if not self._index.find_one({"pack": pack})]
+        self._bucket.remove(dead)
+        return sum(files[pack] for pack in dead)
+
+    def damaged(self) -> Iterator[tuple[str, CorruptError]]:
+        """Yield the digest of each artifact that cannot be read, and why."""
+        for digest in self.stored(None):
+            try:
+                self.get(digest)
+            except CorruptError as error:
+                yield digest, error
+
+    @property
+    def _index(self) -> Documents:
+        return self._connection.lenient(_INDEX)
+
+    def _renewed(self, digests: Sequence[str], moment: datetime) -> Iterator[str]:
+        """Note the time for what is here, whole packs only, and yield the digests."""
+        for wanted in _filters(digests):
+            self._index.update_many(wanted, {"$set": {"put": moment}})
+            places = list(self._index.find(wanted, {"pack": 1}))
+            packs = self._bucket.present({each["pack"] for each in places})
+            for each in places:
+                if each["pack"] in packs:
+                    yield each["_id"]
+
+    def _note(
+        self,
+        pack: ObjectId,
+        offsets: Mapping[str, int],
+        artifacts: Mapping[str, Buffer],
+        moment: datetime,
+    ) -> None:
+        if not self._is_indexed:
+            self._index.create_index("pack")
+            self._is_indexed = True
+        self._index.bulk_write(
+            [
+                ReplaceOne(
+                    {"_id": digest},
+                    {
+                        "_id": digest,
+                        "pack": pack,
+                        "offset": offset,
+                        "size": len(artifacts[digest]),
+                        "put": moment,
+                    },
+                    upsert=True,
+                )
+                for digest, offset in offsets.items()
+            ],
+            ordered=False,
+        )
+
+
+def _in_line(
+    header: bytes, offsets: Mapping[str, int], artifacts: Mapping[str, Buffer]
+) -> Iterator[Buffer]:
+    """Yield a pack's bytes from its beginning, gaps included."""
+    yield header
+    end = len(header)
+    for digest, offset in offsets.items():
+        yield bytes(offset - end)
+        yield artifacts[digest]
+        end = offset + len(artifacts[digest])
+
+
+def _filters(digests: Iterable[str] | None) -> Iterator[Document]:
+    """Yield filters for some digests, none too long; one that finds all for None."""
+    if digests is None:
+        yield {}
+        return
+    rest = iter(digests)
+    while some := list(islice(rest, _MANY)):
+        yield {"_id": {"$in": some}}
