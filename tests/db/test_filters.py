@@ -191,7 +191,7 @@ def test_filter_does_not_match(filter: Document, document: Document) -> None:
         ({"$expr": "$$ROOT"}, "a field path such as '\\$a.b'"),
         ({"$expr": "$a..b"}, "cannot use this path in \\$expr"),
         ({"$expr": {1}}, "cannot compare this value"),
-        ({"a": {"$elemMatch": {"$expr": True}}}, "outside of \\$elemMatch"),
+        ({"a": {"$elemMatch": {"b": 1, "$expr": True}}}, "outside of \\$elemMatch"),
         ({"$exp": 1}, "did you mean '\\$expr'"),
         (
             {"a": {"$regex": re.compile("x"), "$options": "i"}},
