@@ -6,31 +6,87 @@ Ctrl-C.
 
 from __future__ import annotations
 
+import importlib
+import keyword
 import sys
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from ptutils.cli.ls import ls
 from ptutils.cli.options import USUAL_DB
-from ptutils.cli.resume import resume
-from ptutils.cli.run import run
-from ptutils.cli.show import show
+from ptutils.core.results.cells import printable
 from ptutils.errors import PtutilsError
 
-__all__ = ["app", "main"]
+__all__ = ["main"]
 
-app = typer.Typer(
-    name="ptutils",
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
+_FILES: Final = {
+    "run": "run",
+    "resume": "resume",
+    "branch": "branch",
+    "restart": "restart",
+    "evaluate": "evaluate",
+    "ls": "ls",
+    "show": "show",
+    "diff": "diff",
+    "lineage": "lineage",
+    "stop": "asking",
+    "pause": "asking",
+    "checkpoint": "asking",
+    "tag": "labels",
+    "note": "labels",
+    "pin": "labels",
+    "archive": "labels",
+    "export": "copying",
+    "import": "copying",
+    "delete": "delete",
+    "verify": "upkeep",
+    "gc": "upkeep",
+}
+"""Which file of this folder holds each command, in the order of the help."""
+
+_WITHOUT_ARGUMENTS: Final = ("ls", "verify", "gc")
 
 
-@app.callback()
-def start(
+def main() -> None:
+    """Run the command line that the process was started with, and exit."""
+    arguments = [word for word in sys.argv[1:] if word != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    app = _app(arguments)
+    try:
+        app(["--debug", *arguments] if debug else arguments, prog_name="ptutils")
+    except PtutilsError as error:
+        if debug:
+            raise
+        _fail(error)
+    except Exception as error:
+        if debug:
+            raise
+        _fail(error, "  fix:      run it again with --debug to see where it happened")
+
+
+def _app(arguments: list[str]) -> typer.Typer:
+    """Return the app with the commands that occur in the arguments, or with all.
+
+    What is not asked for is not imported: the shell answers before a person notices.
+    """
+    app = typer.Typer(
+        add_completion=False,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.callback()(_start)
+    asked = [name for name in _FILES if name in arguments]
+    is_help = not asked or "--help" in arguments[:1]
+    for name in _FILES if is_help else asked:
+        module = importlib.import_module(f"ptutils.cli.{_FILES[name]}")
+        command = getattr(module, f"{name}_" if keyword.iskeyword(name) else name)
+        has_arguments = name not in _WITHOUT_ARGUMENTS
+        app.command(name, no_args_is_help=has_arguments)(command)
+    return app
+
+
+def _start(
     context: typer.Context,
     db: Annotated[
         str | None,
@@ -46,29 +102,9 @@ def start(
     context.obj = db
 
 
-for command in (run, resume, ls, show):
-    app.command(no_args_is_help=command is not ls)(command)
-
-
-def main() -> None:
-    """Run the command line that the process was started with, and exit."""
-    arguments = [word for word in sys.argv[1:] if word != "--debug"]
-    debug = len(arguments) < len(sys.argv) - 1
-    try:
-        app(["--debug", *arguments] if debug else arguments, prog_name="ptutils")
-    except PtutilsError as error:
-        if debug:
-            raise
-        _fail(error)
-    except Exception as error:
-        if debug:
-            raise
-        _fail(error, "  fix:      run it again with --debug to see where it happened")
-
-
 def _fail(error: Exception, fix: str = "") -> None:
     # The notes of a run that failed say where its traceback is.
     notes = getattr(error, "__notes__", []) or ([fix] if fix else [])
     text = "\n".join([f"{type(error).__name__}: {error}", *notes])
-    typer.echo(text, err=True)
+    typer.echo(printable(text), err=True)
     sys.exit(1)

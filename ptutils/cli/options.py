@@ -13,8 +13,12 @@ __all__ = [
     "DEFAULT_DB",
     "USUAL_DB",
     "Database",
+    "Json",
     "Overrides",
     "RunId",
+    "RunIds",
+    "Step",
+    "To",
     "Trust",
     "open_database",
     "usual_db",
@@ -23,16 +27,30 @@ __all__ = [
 DEFAULT_DB = "runs.db"
 USUAL_DB = f"[default: what PTUTILS_DB names, or {DEFAULT_DB}]"
 
+
+def _or_before(context: typer.Context, db: str | None) -> str | None:
+    """Return the database that was named before the command if none is after it."""
+    return db or context.obj
+
+
 Database = Annotated[
     str | None,
     typer.Option(
-        "--db", metavar="URL", help=f"The database. {USUAL_DB}", show_default=False
+        "--db",
+        metavar="URL",
+        callback=_or_before,
+        help=f"The database. {USUAL_DB}",
+        show_default=False,
     ),
+]
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON value: dates as text, NaN as 'NaN'."),
 ]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[KEY=VALUE]...",
+        metavar="KEY=VALUE",
         help="Changes to single settings, such as trainer.model.optimizer.lr=1e-3.",
         show_default=False,
     ),
@@ -41,7 +59,33 @@ RunId = Annotated[
     str,
     typer.Argument(
         metavar="RUN",
+        parser=str.lower,
         help="A run's id, or as many of its first or last letters as are unique.",
+        show_default=False,
+    ),
+]
+RunIds = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RUN",
+        parser=str.lower,
+        help="Ids, or as many of their first or last letters as are unique.",
+        show_default=False,
+    ),
+]
+Step = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="The checkpoint of step N instead of the newest.",
+        show_default=False,
+    ),
+]
+To = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="The database for the new run, if not the same.",
         show_default=False,
     ),
 ]
@@ -55,9 +99,9 @@ Trust = Annotated[
 ]
 
 
-def open_database(context: typer.Context, db: str | None) -> Any:
+def open_database(db: str | None, *, create: bool = False) -> Any:
     """Open the database that the command line, PTUTILS_DB or the default names."""
-    return ptutils.connect(db or context.obj or usual_db(), create=False)
+    return ptutils.connect(db or usual_db(), create=create)
 
 
 def usual_db() -> str:

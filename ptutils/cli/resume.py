@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from ptutils.cli.options import Database, Overrides, RunId, Trust, open_database
-from ptutils.cli.training import train
+from ptutils.cli.asking import ask
+from ptutils.cli.options import Database, Overrides, RunId, Step, Trust, open_database
+from ptutils.cli.training import changes_in, train
+from ptutils.meta.status import Phase
 
 __all__ = ["resume"]
 
 
 def resume(
-    context: typer.Context,
     run: RunId,
     overrides: Overrides = None,
-    step: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="Go back to the checkpoint of step N.", show_default=False
-        ),
-    ] = None,
+    step: Step = None,
     db: Database = None,
     trust: Trust = None,
 ) -> None:
-    """Go on with RUN where its newest checkpoint left it, or an earlier one."""
-    found = open_database(context, db).runs.get(run.lower())
-    texts = overrides or []
-    changed = found.config.override(*texts)
-    changes = {path: changed[path] for path in (t.partition("=")[0] for t in texts)}
-    train(found.resume(changes, step=step, trust=trust or []))
+    """Go on with RUN from its newest checkpoint, or another.
+
+    A run that was paused goes on in the process that holds it.
+    """
+    database = open_database(db)
+    found = database.runs.get(run)
+    if found.status.phase is Phase.PAUSED and not overrides and step is None:
+        ask(found, "goes on", lambda paused: paused.go_on())
+    else:
+        changes = changes_in(found, overrides)
+        train(found.resume(changes, step=step, trust=trust or []))

@@ -14,7 +14,6 @@ __all__ = ["run"]
 
 
 def run(
-    context: typer.Context,
     config: Annotated[
         str,
         typer.Argument(
@@ -27,9 +26,8 @@ def run(
 ) -> None:
     """Train what CONFIG describes, and keep it in the database."""
     described = ptutils.Config.read(config).override(*(overrides or []))
-    url = db or context.obj
-    if url:
-        described["dbinterface"] = url
+    if db:
+        described["dbinterface"] = db
     elif usual_db() != DEFAULT_DB:  # A Session's own default stays out of its config.
         described.setdefault("dbinterface", usual_db())
     session = ptutils.Session.from_meta(config=described, trust=trust or [])

@@ -7,35 +7,54 @@ from typing import Any
 
 import typer
 
-from ptutils.cli.cells import format_age, format_value, sparkline
-from ptutils.cli.options import Database, RunId, open_database
-from ptutils.cli.summary import statistics_of
-from ptutils.cli.table import Column, print_table
+from ptutils.cli.options import Database, Json, RunId, open_database
+from ptutils.cli.plain import plain_checkpoint, plain_lineage, plain_run
+from ptutils.cli.printing import print_json, print_table
+from ptutils.core.results.cells import (
+    format_age,
+    format_value,
+    one_line,
+    printable,
+    sparkline,
+)
+from ptutils.core.results.page import metrics_table
+from ptutils.core.results.table import Column, Table
 from ptutils.meta.values import Document
 from ptutils.meta.yaml import write_yaml
 
 __all__ = ["show"]
 
-_STATISTICS = ("first", "last", "min", "max")
+
+def show(run: RunId, json: Json = False, db: Database = None) -> None:
+    """Show all that is known of RUN."""
+    with open_database(db) as database:
+        found = database.runs.get(run)
+        if json:
+            checkpoints = [plain_checkpoint(each) for each in found.checkpoints]
+            print_json({**plain_run(found), "checkpoints": checkpoints})
+        else:
+            _show(found)
 
 
-def show(context: typer.Context, run: RunId, db: Database = None) -> None:
-    """Show a run's config, status, metrics, lineage and checkpoints."""
-    with open_database(context, db) as database:
-        found = database.runs.get(run.lower())
-        _show_head(found)
-        document = found.document  # Its plain form, as queries see it.
-        _show_section("config", document["config"])
-        _show_status(document["status"])
-        _show_section("lineage", found.lineage)
-        _show_metrics(document["summary"], found.history)
-        _show_checkpoints(found.checkpoints)
+def _show(run: Any) -> None:
+    document = run.document  # Its plain form, as queries see it.
+    _show_head(run)
+    _show_section("config", document["config"])
+    _show_status(document["status"])
+    _show_section("lineage", plain_lineage(run))
+    _show_metrics(document["summary"], run.history)
+    _show_checkpoints(run.checkpoints)
 
 
 def _show_head(run: Any) -> None:
-    age = format_age(run.document["created"], datetime.now(UTC))
-    parts = [run.experiment, run.status.phase, f"{age} old", *run.tags]
-    typer.echo(f"run {run.id}: {', '.join(str(part) for part in parts if part)}")
+    document = run.document
+    age = format_age(document["created"], datetime.now(UTC))
+    words = [run.experiment, run.status.phase, f"{age} old", *run.tags]
+    words += ["archived"] if document.get("archived") else []
+    listed = ", ".join(one_line(str(word)) for word in words if word)
+    typer.echo(f"run {run.id}: {listed}")
+    if document["notes"]:
+        typer.echo(f"\n{_indent(document['notes'])}")
 
 
 def _show_section(title: str, content: Document) -> None:
@@ -54,18 +73,14 @@ def _show_status(status: Document) -> None:
 
 
 def _show_metrics(summary: Document, history: Any) -> None:
-    statistics = statistics_of(summary)
-    if not statistics:
+    table = metrics_table(summary)
+    if not summary:
         return
     typer.secho("\nmetrics", bold=True)
-    columns = [Column(title="metric", cells=list(statistics))]
-    for name in _STATISTICS:
-        cells = [format_value(each.get(name)) for each in statistics.values()]
-        columns.append(Column(title=name, cells=cells, is_number=True))
-    curves = [
-        sparkline([float(v) for v in history[path].values]) for path in statistics
-    ]
-    print_table([*columns, Column(title="curve", cells=curves)])
+    paths = table.columns[0].cells
+    points = [history[path].values if path in history else [] for path in paths]
+    curves = [sparkline([float(value) for value in each]) for each in points]
+    print_table(Table([*table.columns, Column(title="curve", cells=curves)]))
 
 
 def _show_checkpoints(checkpoints: list[Any]) -> None:
@@ -76,8 +91,9 @@ def _show_checkpoints(checkpoints: list[Any]) -> None:
     for name in ("step", "epoch", "why"):
         cells = [format_value(getattr(each, name)) for each in checkpoints]
         columns.append(Column(title=name, cells=cells, is_number=name != "why"))
-    print_table(columns)
+    print_table(Table(columns))
 
 
 def _indent(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.rstrip().splitlines())
+    lines = printable(text.rstrip()).splitlines()
+    return "\n".join(f"  {line}" for line in lines)

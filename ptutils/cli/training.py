@@ -11,13 +11,14 @@ from typing import Any
 
 import typer
 
-from ptutils.cli.cells import format_value
 from ptutils.cli.options import usual_db
-from ptutils.cli.summary import statistics_of
 from ptutils.core.loop.duration import Duration
+from ptutils.core.results.cells import format_value
+from ptutils.core.results.summary import statistics_of
 from ptutils.meta.status import Phase
+from ptutils.meta.values import Value
 
-__all__ = ["train"]
+__all__ = ["changes_in", "train"]
 
 
 def train(session: Any) -> None:
@@ -55,6 +56,13 @@ def train(session: Any) -> None:
         ["resume", run.id, _longer(session)],
     ):
         typer.echo(f"  {_command(session, *words)}")
+
+
+def changes_in(run: Any, overrides: list[str] | None) -> dict[str, Value]:
+    """Return the settings of ``run`` that the command line changes, by their paths."""
+    texts = overrides or []
+    changed = run.config.override(*texts)
+    return {path: changed[path] for path in (t.partition("=")[0] for t in texts)}
 
 
 def _is_kept(session: Any) -> bool:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ptutils.cli.main import main
+from ptutils.db.sqlite import SQLiteInterface
+from tests.core.stored import ENCODED, FIELDS, Writer
 
 CONFIG = """\
 class: Session
@@ -44,6 +48,14 @@ class Done:
 
 
 Command = Callable[..., Done]
+Kept = Callable[..., str]
+
+
+def run_id(output: str) -> str:
+    """Return the id that a command has printed of a run that it trained."""
+    found = re.search(r"^run (\w+) completed", output, re.MULTILINE)
+    assert found, output
+    return found[1]
 
 
 @pytest.fixture
@@ -67,3 +79,29 @@ def command(
         return Done(code=code, out=captured.out, err=captured.err)
 
     return run
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Kept:
+    """Store a run in the folder's ``runs.db`` as if it had been trained; give its id.
+
+    Args:
+        experiment: Its experiment.
+        loss: Its last loss.
+        config: Settings of its own.
+    """
+
+    def keep(experiment: str = "test", loss: float = 0.25, **config: Any) -> str:
+        with SQLiteInterface(str(tmp_path / "runs.db")) as db:
+            writer = Writer(db)
+            fields = {**FIELDS, "experiment": experiment}
+            encoded = {**ENCODED, "config": {**ENCODED["config"], **config}}
+            run = writer.recorder.create(fields, encoded)
+            for step, value in ((2, 0.5), (4, loss)):
+                writer.history.record(step, 0, "loss", value)
+                writer.status.advance(step, 0)
+                writer.save(step)
+            writer.end()
+        return run
+
+    return keep

@@ -10,7 +10,7 @@ import pytest
 import ptutils
 from ptutils.cli.main import main
 from ptutils.errors import NotFoundError
-from tests.cli.conftest import Command
+from tests.cli.conftest import Command, run_id
 
 WRONG_SIZE = "trainer.model.net.args.1.in_features=63"
 
@@ -18,12 +18,6 @@ WRONG_SIZE = "trainer.model.net.args.1.in_features=63"
 def rows(listing: str) -> list[dict[str, str]]:
     titles, *lines = [line.split("\t") for line in listing.splitlines()]
     return [dict(zip(titles, line, strict=True)) for line in lines]
-
-
-def run_id(output: str) -> str:
-    found = re.search(r"^run (\w+) completed", output, re.MULTILINE)
-    assert found, output
-    return found[1]
 
 
 def test_run_says_how_it_went(command: Command) -> None:

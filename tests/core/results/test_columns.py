@@ -1,11 +1,11 @@
-"""``ls`` shows what tells runs apart."""
+"""Tables of runs show what tells the runs apart."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
 
-from ptutils.cli.ls import columns_of
+from ptutils.core.results.columns import columns_of, labels_of
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
@@ -148,7 +148,35 @@ def test_mapping_that_only_some_runs_have_is_told_in_one_line() -> None:
     assert columns["keep"] == ["", "last: 2, best: 1"]
 
 
-def test_text_of_several_lines_stays_in_its_row() -> None:
-    rows = [row(config={"note": "a\n\tb"}), row()]
+def test_tags_are_shown_where_a_run_has_some() -> None:
+    assert shown([row(tags=["good", "seen"]), row()])["tags"] == ["good seen", ""]
 
-    assert shown(rows)["note"] == ["a b", ""]
+
+def test_archived_runs_are_told_apart() -> None:
+    assert shown([row(archived=True), row()])["archived"] == ["archived", ""]
+
+
+def test_label_is_what_a_run_has_of_its_own() -> None:
+    configs = [{"seed": 1, "net": {"lr": lr, "width": 9}} for lr in (0.1, 0.01)]
+
+    assert labels_of([row(config=config) for config in configs]) == [
+        "lr=0.1",
+        "lr=0.01",
+    ]
+
+
+def test_labels_of_runs_that_look_alike_begin_with_their_ids() -> None:
+    rows = [
+        row(_id=name, config={"lr": lr})
+        for name, lr in [*zip("abc", (1, 1, 2), strict=True)]
+    ]
+
+    assert labels_of(rows) == ["a lr=1", "b lr=1", "lr=2"]
+
+
+def test_label_of_a_run_alone_is_its_id() -> None:
+    assert labels_of([row()]) == ["3f9k2"]
+
+
+def test_summary_that_holds_something_else_has_no_metrics() -> None:
+    assert "note" not in shown([row(summary={"note": "x"})])

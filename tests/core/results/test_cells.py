@@ -7,7 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ptutils.cli.cells import format_age, format_value, sparkline
+from ptutils.core.results.cells import (
+    format_age,
+    format_value,
+    one_line,
+    sparkline,
+)
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
@@ -46,3 +51,15 @@ def test_long_curve_is_averaged_into_the_width() -> None:
 
 def test_curve_without_a_finite_value_is_a_gap() -> None:
     assert sparkline([math.nan, math.inf]) == "  "
+
+
+def test_text_of_several_lines_becomes_one() -> None:
+    assert one_line("a\n\tb ") == "a b"
+
+
+@pytest.mark.parametrize("hostile", ["\x1b]0;title\x07", "\u202egnp.exe", "a\0b"])
+def test_text_that_would_command_a_terminal_is_spelled_out(hostile: str) -> None:
+    shown = one_line(hostile)
+
+    assert shown.isprintable()
+    assert shown.encode().decode("unicode_escape") == hostile

@@ -1,0 +1,79 @@
+"""``ptutils tag``, ``note``, ``pin``, ``archive``: what people put on runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ptutils.cli.options import Database, RunId, RunIds, Step, open_database
+from ptutils.core.results.cells import one_line, printable
+
+__all__ = ["archive", "note", "pin", "tag"]
+
+
+def tag(
+    run: RunId,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="WORD", help="The tags.", show_default=False),
+    ] = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Take them away instead.")
+    ] = False,
+    db: Database = None,
+) -> None:
+    """Tag RUN with words that queries find; with none, list its tags."""
+    with open_database(db) as database:
+        found = database.runs.get(run)
+        if words:
+            (found.untag if remove else found.tag)(*words)
+        tags = database.runs.get(found.id).tags
+    typer.echo(f"run {found.id}: {one_line(', '.join(tags)) or 'no tags'}")
+
+
+def note(
+    run: RunId,
+    text: Annotated[
+        str | None,
+        typer.Argument(metavar="TEXT", help="What to note.", show_default=False),
+    ] = None,
+    db: Database = None,
+) -> None:
+    """Keep TEXT as the notes of RUN; without it, show them."""
+    with open_database(db) as database:
+        found = database.runs.get(run)
+        if text is not None:
+            found.note(text)
+        elif found.document["notes"]:
+            typer.echo(printable(found.document["notes"]))
+
+
+def pin(
+    run: RunId,
+    step: Step = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Let it be dropped again.")
+    ] = False,
+    db: Database = None,
+) -> None:
+    """Keep a checkpoint of RUN, whatever the schedule says."""
+    with open_database(db) as database:
+        found = database.runs.get(run)
+        (found.unpin if remove else found.pin)(step=step)
+    newest = "each checkpoint" if remove else "newest checkpoint"
+    which = newest if step is None else f"checkpoint at step {step}"
+    typer.echo(f"run {found.id}: {which} {'may be dropped' if remove else 'stays'}")
+
+
+def archive(
+    runs: RunIds,
+    undo: Annotated[bool, typer.Option("--undo", help="List them again.")] = False,
+    db: Database = None,
+) -> None:
+    """Leave runs out of the list; nothing of them is lost."""
+    with open_database(db) as database:
+        found = [database.runs.get(run) for run in runs]
+        for each in found:
+            (each.unarchive if undo else each.archive)()
+            typer.echo(f"run {each.id} {'is listed again' if undo else 'is archived'}")
