@@ -28,11 +28,14 @@ from ptutils.core.records.document import (
     seal,
     unseal,
 )
+from ptutils.core.records.garbage import GRACE_S, Garbage, collect, ensure
 from ptutils.errors import DatabaseError, NotFoundError, QueryError, nearest
 from ptutils.meta.codec import Buffer
 from ptutils.meta.values import Document, Value
 
 if TYPE_CHECKING:
+    from ptutils.core.records.copying import Progress
+    from ptutils.core.records.run import Run
     from ptutils.core.records.runs import Runs
 
 __all__ = ["DBInterface", "Fault", "Stored"]
@@ -85,6 +88,9 @@ class DBInterface(Module, ABC):
         (0.9, 0.999)
     """
 
+    patience_s: float = 60.0
+    """How long a run waits for this database when it is out of reach, in seconds."""
+
     def save(
         self, document: Mapping[str, Value], collection: str = "documents"
     ) -> Value:
@@ -106,8 +112,17 @@ class DBInterface(Module, ABC):
                 fix="wrap it: db.save({'value': ...})",
             )
         named = {"_id": new_id(), **document}
-        plain = seal(named, self._put)
-        self._insert(collection, [plain])
+        held: dict[str, Buffer] = {}
+
+        def put(artifacts: Sequence[Buffer]) -> list[str]:
+            digests = self._put(artifacts)
+            held.update(zip(digests, artifacts, strict=True))
+            return digests
+
+        plain = seal(named, put)
+        with self._transaction():
+            ensure(self, held)
+            self._insert(collection, [plain])
         return named["_id"]
 
     def load(self, which: Value, collection: str = "documents") -> Document:
@@ -252,6 +267,64 @@ class DBInterface(Module, ABC):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def import_runs(
+        self,
+        source: DBInterface | str,
+        where: Document | str | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> list[Run]:
+        """Copy runs of another database into this one, exactly.
+
+        It may be repeated: what is here already is not copied again, and a run that
+        went on there since is brought up to date. Broken off, it goes on when it is
+        repeated. A run that somebody is writing there is copied as it stands. Labels
+        that people put on a run here (tags, notes, archived) stay.
+
+        What a run put aside in a database of its own, while this one was out of reach,
+        becomes part of the run again.
+
+        Args:
+            source: A database or its URL.
+            where: A filter, or a query in words; all runs by default.
+            progress: Called with a run's id, and how many parts of how many are done.
+
+        Returns:
+            The runs as they are here.
+
+        Raises:
+            DatabaseError: If a run went on here and there, or cannot be copied; all
+                others are copied first.
+        """
+        copying = importlib.import_module("ptutils.core.records.copying")
+        runs: list[Run] = copying.import_runs(self, source, where, progress)
+        return runs
+
+    def gc(self, grace_s: float = GRACE_S) -> Garbage:
+        """Remove what nothing needs any more; writers may go on meanwhile.
+
+        That is artifacts that no document refers to, and checkpoints and History whose
+        run is gone; of both only what is older than the grace period.
+
+        Args:
+            grace_s: Its length in seconds. Less than the default is safe only while
+                nobody writes.
+        """
+        return collect(self, grace_s)
+
+    def verify(self, *, repair: bool = False) -> list[Fault]:
+        """Read everything and return all that is wrong, as sentences for a person.
+
+        Args:
+            repair: Mend what can be mended. A checkpoint that cannot load any more is
+                moved to the collection ``damaged``, so that its run resumes from the
+                newest complete one; nothing that can be read is deleted.
+        """
+        # By name: it reads runs, which need databases.
+        name = "ptutils.core.records.verification"
+        faults: list[Fault] = importlib.import_module(name).verify(self, repair=repair)
+        return faults
 
     @property
     def runs(self) -> Runs:
