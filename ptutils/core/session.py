@@ -2,43 +2,26 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from ptutils.core.backend import load_backend
 from ptutils.core.catalogue import find
 from ptutils.core.dbinterface import DBInterface
+from ptutils.core.loading import LoadReport, Rename, Select, load_part
 from ptutils.core.loop.schedule import Schedule
 from ptutils.core.module import Module
+from ptutils.core.recording import Recording, Start
 from ptutils.core.records.checkpoint import Checkpoint
-from ptutils.core.records.recorder import Recorder
-from ptutils.core.records.run import Run, new_lineage, place_of
-from ptutils.core.records.source import capture_source
+from ptutils.core.records.run import Run
 from ptutils.core.signals import listening
 from ptutils.core.trainer import Trainer
-from ptutils.errors import PtutilsError
-from ptutils.meta.config import Config
 from ptutils.meta.status import Origin, Phase
 from ptutils.meta.values import Document, Value
 
 __all__ = ["Session"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Start:
-    """Where a run begins: anew, or at a checkpoint, of itself or of its parent."""
-
-    origin: Origin = Origin.NEW
-    run: Run | None = None
-    checkpoint: Checkpoint | None = None
-    lineage: Document = field(default_factory=new_lineage)
-
-    @property
-    def elapsed_s(self) -> float:
-        return 0.0 if self.checkpoint is None else self.checkpoint.elapsed_s
 
 
 class Session(Module):
@@ -47,12 +30,14 @@ class Session(Module):
     Args:
         trainer: Trains the model.
         dataprovider: Gives the batches of the splits ``train`` and ``valid``.
-        dbinterface: Where the run is kept: a DBInterface or its URL; None for nowhere.
+        dbinterface: Where the run is kept: a DBInterface or its URL, or several, of
+            which the first is read and all are written; None for nowhere.
         schedule: How long to train; when to validate, save and drop checkpoints.
         experiment: A name that groups runs.
         seed: Of all randomness: Python's, numpy's, torch's and the data's.
         progress: Show progress bars on a terminal.
         tags: Words to find the run by.
+        source: Record the commit, the packages, the command and the machine.
 
     Example::
 
@@ -60,41 +45,40 @@ class Session(Module):
         run = session.run()
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what makes up an experiment, in one place
         self,
         trainer: Trainer,
         *,
         dataprovider: Module,
-        dbinterface: DBInterface | str | None = "runs.db",
+        dbinterface: DBInterface | str | list[DBInterface | str] | None = "runs.db",
         schedule: Schedule | None = None,
         experiment: str = "default",
         seed: int = 0,
         progress: bool = True,
         tags: list[str] | None = None,
+        source: bool = True,
     ) -> None:
         self.trainer = trainer
         self.dataprovider: Any = dataprovider
-        self.dbinterface: DBInterface | None = (
-            find("connect")(dbinterface)
-            if isinstance(dbinterface, str)
-            else dbinterface
+        self.dbinterface = (
+            [_connected(each) for each in dbinterface]
+            if isinstance(dbinterface, list)
+            else _connected(dbinterface)
         )
         self.schedule = schedule or Schedule()
         self.experiment = experiment
         self.seed = seed
         self.progress = progress
         self.tags = list(tags or ())
+        self.source = source
         provider: Any = dataprovider
         provider.adopt_seed(seed)
         self.state.random = None
         self._is_settled = True
-        self._start = _Start()
-        self._recorder: Recorder | None = None
-        # One for all its recorders: after a fault of the database it may go on at once.
-        self._owner = uuid.uuid4().hex
-        self._stored_config: Config | None = None
-        self._saved_at: tuple[int, int] | None = None
-        self._asked_why = ""
+        self._start = Start()
+        self.load_report: LoadReport | None = None
+        self._recording = Recording(self)
+        self._split = ""
 
     def __call__(self) -> Run | None:
         """Run; the same as :meth:`run`."""
@@ -103,7 +87,14 @@ class Session(Module):
     @property
     def id(self) -> str | None:
         """The id of the run in the database, once there is one."""
-        return None if self._recorder is None else self._recorder.run_id
+        return self._recording.run_id
+
+    @property
+    def databases(self) -> list[DBInterface]:
+        """Where the run is kept, the one that is read first."""
+        given = self.dbinterface
+        every = given if isinstance(given, list) else [given]
+        return [db for db in every if db is not None]
 
     def run(self) -> Run | None:
         """Train until the schedule is over; record the run from start to end.
@@ -126,25 +117,19 @@ class Session(Module):
         if self._is_complete():
             return self._start.run
         # What cannot work is said before there is a run that would have failed.
-        self.trainer.check(
-            self.dataprovider,
-            schedule=self.schedule,
-            session=self,
-            registries=[self.callbacks],
-        )
+        self._check()
         self._begin()
-        beating: AbstractContextManager[None] = nullcontext()
-        if self._recorder is not None:
-            beating = self._recorder.beating(self.trainer.interrupt)
+        recording = self._recording
         try:
-            with beating, listening(self.trainer.interrupt) as signals:
-                reason = self._train()
+            with recording.beating(), listening(self.trainer.interrupt) as signals:
+                reason = self._measure() if self._split else self._train()
                 signals.raise_if_any()
-            self._finish(Phase.COMPLETED, reason)
+            is_cut = recording.is_stopped and reason
+            recording.finish(Phase.INTERRUPTED if is_cut else Phase.COMPLETED, reason)
         except BaseException as error:
-            self._fail(error)
+            recording.fail(error)
             raise
-        return self._run
+        return recording.run
 
     def checkpoint(self, why: str = "manual") -> None:
         """Save the whole State. Nothing without a database.
@@ -159,9 +144,17 @@ class Session(Module):
             LeaseError: If the run has ended, or another process took it over.
         """
         if self.trainer.ask_for_checkpoint():
-            self._asked_why = why
+            self._recording.name_next(why)
         else:
-            self._save(why)
+            self._recording.save(why)
+
+    def measure_only(self, split: str) -> None:
+        """Let :meth:`run` measure a split once, and neither train nor save.
+
+        Args:
+            split: Of the data provider.
+        """
+        self._split = split
 
     def go_on_from(
         self,
@@ -169,32 +162,54 @@ class Session(Module):
         checkpoint: Checkpoint | None,
         *,
         lineage: Document | None = None,
+        origin: Origin = Origin.RESUMED,
+        select: Select | None = None,
+        rename: Rename | None = None,
+        strict: bool = True,
     ) -> None:
         """Take over the State of a checkpoint; :meth:`run` then goes on from there.
+
+        What was loaded is told by ``load_report``.
 
         Args:
             run: The run to go on with, or with ``lineage`` the parent of a new one.
             checkpoint: Whose State to load; None starts at the beginning.
             lineage: What the new run descends from; None goes on with ``run`` itself.
+            origin: How the new run comes about.
+            select: Which part of the State to load, as ``load_state_dict`` takes it.
+            rename: Its old paths to new ones, likewise.
+            strict: Refuse what is missing or unexpected; otherwise parts that the
+                State lacks stay as they were built.
 
         Raises:
             StateMismatchError: If the State does not fit; nothing is changed.
         """
+        loaded: tuple[str, ...] = ()
         if checkpoint is not None:
-            self.load_state_dict(checkpoint.state)
+            load = self.load_state_dict if strict else partial(load_part, self)
+            self.load_report = load(checkpoint.state, select=select, rename=rename)
+            loaded = self.load_report.loaded
+        has_streams = "state.random" in loaded
         if lineage is not None:
-            self._start = _Start(
-                origin=Origin.BRANCHED, checkpoint=checkpoint, lineage=lineage
+            self._start = Start(
+                origin=origin,
+                checkpoint=checkpoint if "trainer.state.step" in loaded else None,
+                lineage=lineage,
+                has_streams=has_streams,
             )
             return
         self.status.load_state_dict(run.status.state_dict())
         self.history.load_state_dict(run.history_until(checkpoint).state_dict())
         self.history.take()  # These points are in the database already.
-        self._start = _Start(
-            origin=Origin.RESUMED, run=run, checkpoint=checkpoint, lineage=run.lineage
+        self._start = Start(
+            origin=Origin.RESUMED,
+            run=run,
+            checkpoint=checkpoint,
+            lineage=run.lineage,
+            has_streams=has_streams,
         )
         if checkpoint is not None:
-            self._saved_at = checkpoint.step, checkpoint.epoch
+            self._recording.saved_at = checkpoint.step, checkpoint.epoch
 
     @classmethod
     def _before_build(cls, arguments: Mapping[str, Value]) -> None:
@@ -209,6 +224,18 @@ class Session(Module):
     def _after_load(self) -> None:
         self._is_settled = False
 
+    def _check(self) -> None:
+        """Raise what the training, or the measurement, could not do."""
+        if self._split:
+            self.trainer.check_evaluation(self.dataprovider, self._split)
+            return
+        self.trainer.check(
+            self.dataprovider,
+            schedule=self.schedule,
+            session=self,
+            registries=[self.callbacks],
+        )
+
     def _begin(self) -> None:
         """Enter the phase running, and create or take over the run in the database."""
         if self.status.phase in (Phase.RUNNING, Phase.PAUSED):
@@ -216,27 +243,10 @@ class Session(Module):
         start = self._start
         self.status.origin = start.origin
         self.status.to(Phase.RUNNING)
-        if start.checkpoint is None:
+        if not start.has_streams:
             self.trainer.model.backend.seed(self.seed)
             self.state.random = self.trainer.model.backend.random_state()
-        if self.dbinterface is None:
-            return
-        self._stored_config = self.config
-        encoded = {
-            "config": self._stored_config.state_dict(),
-            "source": capture_source(),
-            "lineage": start.lineage,
-        }
-        recorder = Recorder(
-            self.dbinterface, self.history, self._current_status, self._owner
-        )
-        fields = {"experiment": self.experiment, "tags": self.tags}
-        if start.run is None:
-            recorder.create({**fields, "notes": ""}, encoded)
-        else:
-            place = place_of(start.checkpoint)
-            recorder.acquire(start.run.id, fields, encoded, place)
-        self._recorder = recorder
+        self._recording.begin(start)
 
     def _is_complete(self) -> bool:
         trainer, start = self.trainer, self._start
@@ -247,14 +257,15 @@ class Session(Module):
 
     def _go_on_from_database(self) -> None:
         """Go back to the newest checkpoint: what is in memory may be half a step."""
-        run, self._recorder = self._run, None
+        run = self._recording.run
+        self._recording.leave()
         if run is not None:
             self.go_on_from(run, run.newest())
 
     def _train(self) -> str:
         """Train; return why it ended, with everything up to then saved."""
         if self._start.run is None:
-            self._save("start")
+            self._recording.save("start")
         with self._watched():
             reason = self.trainer.train(
                 self.dataprovider,
@@ -263,33 +274,24 @@ class Session(Module):
                 registries=[self.callbacks],
                 elapsed_s=self._start.elapsed_s,
                 settle=self._settle,
-                save=self._save,
+                save=self._recording.save,
+                pause=self._recording.pause,
             )
-        if reason or self._saved_at != (self.trainer.step, self.trainer.epoch):
-            self._save("last")
+        now = self.trainer.step, self.trainer.epoch
+        if reason or self._recording.saved_at != now:
+            self._recording.save("last")
         return reason
 
-    def _save(self, why: str) -> None:
-        """Save between two steps; durable when this returns."""
-        recorder, trainer = self._recorder, self.trainer
-        if recorder is None:
-            return
-        why, self._asked_why = self._asked_why or why, ""
-        config = self.config
-        recorder.checkpoint(
-            self.state_dict(),
-            {
-                "step": trainer.step,
-                "epoch": trainer.epoch,
-                "why": why,
-                "metrics": trainer.metrics,
-                "elapsed_s": trainer.elapsed_s,
-            },
-            None if config == self._stored_config else config.state_dict(),
-        )
-        self._saved_at = trainer.step, trainer.epoch
-        if self.schedule.keep is not None:
-            recorder.prune(self.schedule.retained)
+    def _measure(self) -> str:
+        """Measure the split that was asked for; return why it did not end, if so."""
+        self._settle()
+        with self._watched():
+            return self.trainer.evaluate(
+                self.dataprovider,
+                split=self._split,
+                session=self,
+                registries=[self.callbacks],
+            )
 
     def _settle(self) -> None:
         """Put the random streams where they belong, whatever was drawn meanwhile."""
@@ -309,45 +311,6 @@ class Session(Module):
             watcher.close()
             self.callbacks.unregister(watcher)
 
-    def _current_status(self) -> Document:
-        self._note_progress()
-        return self.status.state_dict()
 
-    def _note_progress(self) -> None:
-        trainer = self.trainer
-        fraction = self.schedule.fraction(
-            trainer.step, trainer.epoch, trainer.elapsed_s
-        )
-        self.status.advance(trainer.step, trainer.epoch, fraction)
-        self.status.beat()
-
-    def _fail(self, error: BaseException) -> None:
-        """Record why the run ends early; what cannot be recorded is noted on it."""
-        asked = isinstance(error, KeyboardInterrupt | SystemExit)
-        try:
-            if asked:
-                self._finish(Phase.INTERRUPTED, self.trainer.reason or str(error))
-            else:
-                self._finish(Phase.FAILED, str(error), error)
-        except (PtutilsError, OSError) as second:
-            first, *_ = str(second).splitlines()
-            error.add_note(f"the database does not know of this: {first}")
-
-    def _finish(
-        self, phase: Phase, reason: str, error: BaseException | None = None
-    ) -> None:
-        self._note_progress()
-        before = self.status.state_dict()
-        self.status.to(phase, reason, exception=error)
-        if self._recorder is None:
-            return
-        try:
-            self._recorder.finish()
-        except BaseException:
-            self.status.load_state_dict(before)  # Not so until the database says so.
-            raise
-
-    @property
-    def _run(self) -> Run | None:
-        recorder = self._recorder
-        return None if recorder is None else recorder.db.runs.get(recorder.run_id)
+def _connected(given: DBInterface | str | None) -> DBInterface | None:
+    return find("connect")(given) if isinstance(given, str) else given

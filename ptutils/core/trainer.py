@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ptutils.core.callback import Callback
@@ -20,7 +20,7 @@ from ptutils.meta.callbacks import Callbacks
 
 __all__ = ["Trainer"]
 
-_SERVICES = ("clock", "settle", "save")
+_SERVICES = ("clock", "settle", "save", "pause")
 
 
 class Trainer(Module):
@@ -71,6 +71,7 @@ class Trainer(Module):
         elapsed_s: float = 0.0,
         settle: Callable[[], None] = lambda: None,
         save: Callable[[str], None] = lambda why: None,
+        pause: Callable[[str], None] | None = None,
     ) -> str:
         """Train from where the counters are until the schedule is over.
 
@@ -82,6 +83,8 @@ class Trainer(Module):
             elapsed_s: Seconds of training before this process.
             settle: Called once, just before the first epoch or its rest.
             save: Called with the reason when a checkpoint is due.
+            pause: Called with the reason when training is to pause; it calls
+                :meth:`wait`, which it is by default.
 
         Returns:
             Why training ended: ``""`` at the end of the schedule.
@@ -94,7 +97,8 @@ class Trainer(Module):
         self.check(provider, schedule=schedule, session=session, registries=registries)
         values = self._offered(provider, schedule, session)
         clock = Clock(schedule, elapsed_s)
-        values.update(clock=clock, settle=settle, save=save)
+        pause = pause or (lambda reason: self.wait())
+        values.update(clock=clock, settle=settle, save=save, pause=pause)
         loop = compile_stages(self.looper, "looper", self._all(registries), values)
         values.update(self.state.lasting)
         self._add_boundaries(values)
@@ -105,6 +109,46 @@ class Trainer(Module):
             self._asked = ""
         try:
             loop.run(values)
+        finally:
+            self._is_training = False
+            self._before_save()
+        return clock.reason
+
+    def evaluate(
+        self,
+        provider: Provider,
+        *,
+        split: str = "valid",
+        session: Module | None = None,
+        registries: Iterable[Callbacks] = (),
+    ) -> str:
+        """Measure loss and metrics on a split once, as the looper's Validate does.
+
+        The results are in ``metrics`` and in the History, at the present step.
+
+        Args:
+            provider: Gives the batches of the split.
+            split: Its name, which the names of the results begin with.
+            session: As for :meth:`train`.
+            registries: As for :meth:`train`.
+
+        Returns:
+            Why it ended early: ``""`` if it did not.
+
+        Raises:
+            CallbackError: If a callback or stage cannot be attached.
+            ConfigError: If there is no such split, or the looper does not validate.
+        """
+        self.check_evaluation(provider, split)
+        schedule, registries = Schedule(), list(registries)
+        values = self._offered(provider, schedule, session)
+        clock = Clock(schedule)
+        values.update(clock=clock, settle=_idle, save=_idle, pause=_idle, split=split)
+        compile_stages(self.looper, "looper", self._all(registries), values)
+        validate = _compiled_validate(self.looper) or _idle
+        self._values, self._is_training = values, True
+        try:
+            validate(values)
         finally:
             self._is_training = False
             self._before_save()
@@ -133,7 +177,8 @@ class Trainer(Module):
         """
         schedule, every = schedule or Schedule(), list(self._all(registries))
         self.model.require_trainable()
-        _require_splits(provider, schedule)
+        is_validated = schedule.validate is not None
+        require_splits(provider, ["train", "valid"] if is_validated else ["train"])
         offered = {*self._offered(provider, schedule, session), *_SERVICES}
         check_stages(self.looper, "looper", every, offered)
         callbacks = [callback for registry in every for callback in registry]
@@ -144,6 +189,27 @@ class Trainer(Module):
             for callback in callbacks:
                 if isinstance(callback, Callback):
                     callback._check_metrics(names)
+
+    def check_evaluation(self, provider: Provider, split: str) -> None:
+        """Raise what :meth:`evaluate` could not do with the same arguments.
+
+        Args:
+            provider: As for :meth:`evaluate`.
+            split: As for :meth:`evaluate`.
+
+        Raises:
+            ConfigError: If there is no such split, or the looper does not validate.
+        """
+        require_splits(provider, [split])
+        stages = [stage for _, stage in walk(self.looper, "looper")]
+        if not any(isinstance(stage, Validate) for stage in stages):
+            raise ConfigError(
+                "cannot measure with this looper",
+                path="trainer.looper",
+                expected="a Validate stage somewhere in it",
+                got="none",
+                fix="give the loop its default stage 'validate' back",
+            )
 
     @property
     def step(self) -> int:
@@ -177,6 +243,20 @@ class Trainer(Module):
         self._values["clock"].ask_for_checkpoint()
         return True
 
+    def ask_for_pause(self, reason: str) -> None:
+        """Ask a training in progress to pause when the step it is in is complete."""
+        if self._is_training:
+            self._values["clock"].ask_for_pause(reason)
+
+    def go_on(self) -> None:
+        """Let a training that pauses go on."""
+        if self._is_training:
+            self._values["clock"].go_on()
+
+    def wait(self) -> None:
+        """Wait while training is to pause, until it may go on or is to stop."""
+        self._values["clock"].wait()
+
     def interrupt(self, reason: str) -> None:
         """Ask the training in progress to stop after the step it is in.
 
@@ -207,14 +287,14 @@ class Trainer(Module):
             status=owner.status,
             record=owner.history.record,
             metrics=self.state.metrics,
-            num_batches=len(provider.loaders["train"]),
+            num_batches=len(provider.loaders.get("train", ())),
             step=self.state.step,
             epoch=self.state.epoch,
         )
 
     def _add_boundaries(self, values: Values) -> None:
         """Add what the loop calls between steps and between epochs."""
-        validate = _compiled_validate(self.looper) or _nothing
+        validate = _compiled_validate(self.looper) or _idle
 
         def between_steps(values: Values) -> None:
             clock: Clock = values["clock"]
@@ -223,6 +303,8 @@ class Trainer(Module):
             self.state.passed = values["step"]
             if clock.is_due("checkpoint", values):
                 values["save"]("schedule")
+            if clock.pause_reason:
+                values["pause"](clock.pause_reason)
             _stop_inside(values)
             clock.leave_step_boundary(values["step"])
 
@@ -258,10 +340,6 @@ class Trainer(Module):
         self._asked = ""
 
 
-def _nothing(values: Values) -> None:
-    """Stand in for the validation of a loop that has none."""
-
-
 def _is_measured_by_others(looper: Looper, callbacks: Iterable[object]) -> bool:
     """Tell whether ``metrics`` may hold more than the Model's and the loss."""
     stages = [stage for _, stage in walk(looper, "looper")]
@@ -290,16 +368,28 @@ def _stop_inside(values: Values) -> None:
         raise Unwind
 
 
-def _require_splits(provider: Provider, schedule: Schedule) -> None:
-    needed = ["train"] if schedule.validate is None else ["train", "valid"]
+def require_splits(provider: Provider, needed: Sequence[str]) -> None:
+    """Refuse a data provider that lacks a split.
+
+    Args:
+        provider: Gives the batches.
+        needed: The names of the splits.
+
+    Raises:
+        ConfigError: If it has no loader for one of them.
+    """
     for split in needed:
         if split not in provider.loaders:
             raise ConfigError(
-                f"cannot train without a loader for {split!r}",
+                f"cannot run without a loader for {split!r}",
                 path=f"dataprovider.loaders.{split}",
                 expected=f"loaders {' and '.join(needed)}",
                 got=", ".join(provider.loaders) or "no loaders",
                 fix="set schedule.validate to null to train without validation"
                 if split == "valid"
-                else "add a loader for the split 'train'",
+                else f"add a loader for the split {split!r}",
             )
+
+
+def _idle(*arguments: object) -> None:
+    """Stand in for what only a training does."""

@@ -27,7 +27,7 @@ class Writer:
         self.status = Status()
         self.status.to(Phase.RUNNING)
         status, owner = self.status.state_dict, new_id()
-        self.recorder = Recorder(self.db, self.history, status, owner)
+        self.recorder = Recorder([self.db], self.history, status, owner)
 
     def create(self) -> str:
         return self.recorder.create(dict(FIELDS), dict(ENCODED))

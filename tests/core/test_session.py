@@ -335,14 +335,14 @@ def test_unknown_step_is_refused_with_those_that_exist(whole: Run) -> None:
 
 def test_run_without_checkpoint_cannot_be_branched(whole: Run) -> None:
     found = run(schedule__duration="1 step", schedule__checkpoint=None)
-    found._db.delete({"run": found.id}, "checkpoints")
+    found.db.delete({"run": found.id}, "checkpoints")
     with pytest.raises(NotFoundError, match="no checkpoint to branch from"):
         found.branch()
 
 
 def test_run_killed_before_its_first_checkpoint_starts_again(whole: Run) -> None:
     found = run()
-    found._db.delete({"run": found.id}, "checkpoints")
+    found.db.delete({"run": found.id}, "checkpoints")
     resumed = found.resume().run()
     assert resumed is not None
     assert points(resumed) == points(whole)
@@ -405,7 +405,7 @@ def test_resume_with_changes_that_was_killed_before_it_saved_keeps_them() -> Non
     found = run(schedule__checkpoint="1 epoch")
     session = found.resume(changes)
     session._begin()  # What is left when the process dies before its first checkpoint.
-    session._recorder.finish()
+    session._recording._recorder.finish()
     resumed = found.resume()
     (group,) = resumed.trainer.model.optimizer.param_groups
     assert group["initial_lr"] == 0.5

@@ -9,6 +9,8 @@ from ptutils.core.loop.stage import Values
 
 __all__ = ["Clock"]
 
+_LOOK_S = 0.05
+
 
 class Clock:
     """Watches the counters of one training for its schedule.
@@ -23,6 +25,7 @@ class Clock:
         self.reason = ""
         self.wake = 0
         """The step at which the loop looks up; 0 makes it do so after every step."""
+        self.pause_reason = ""
         self._is_save_asked = False
         self._between_steps = False
         self._before_s = elapsed_s
@@ -38,6 +41,22 @@ class Clock:
         self.reason = self.reason or reason
         self.wake = 0
 
+    def ask_for_pause(self, reason: str) -> None:
+        """Ask the loop to wait as soon as the step in progress is complete."""
+        self.pause_reason = reason
+        self.wake = 0
+
+    def go_on(self) -> None:
+        """Let the loop wait no longer."""
+        self.pause_reason = ""
+
+    def wait(self) -> None:
+        """Wait while the loop is to pause; this time is no time of training."""
+        started_s = time.monotonic()
+        while self.pause_reason and not self.reason:
+            time.sleep(_LOOK_S)  # Short, so that signals and requests are seen soon.
+        self._before_s -= time.monotonic() - started_s
+
     def ask_for_checkpoint(self) -> None:
         """Ask the loop to save as soon as the step in progress is complete."""
         self._is_save_asked = True
@@ -51,7 +70,9 @@ class Clock:
         """Note that the next step begins; compute when to look up again."""
         self._between_steps = False
         self.wake = self.schedule.next_step(step)
-        if self.reason or self._is_save_asked:  # A signal that came meanwhile.
+        if (
+            self.reason or self.pause_reason or self._is_save_asked
+        ):  # A signal that came meanwhile.
             self.wake = 0
 
     def is_due(self, name: str, values: Values) -> bool:

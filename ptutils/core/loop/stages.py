@@ -191,7 +191,7 @@ class ValidateBatch(Stage):
 
 
 class Validate(Stage):
-    """Measure loss and metrics on the split ``valid``, weighted by samples."""
+    """Measure loss and metrics on a split, ``valid`` in training, sample by sample."""
 
     provides: ClassVar[tuple[str, ...]] = ("batch",)
     defaults: ClassVar[Mapping[str, Callable[[], Stage]]] = {
@@ -209,7 +209,8 @@ class Validate(Stage):
     def run(self, values: Values) -> None:
         """Measure; ``metrics`` and the History then hold the results."""
         model = values["model"]
-        batches = values["provider"].provide({"split": "valid", "epoch": 0})
+        split = values.get("split", "valid")
+        batches = values["provider"].provide({"split": split, "epoch": 0})
         place = (
             None if model.backend.is_local(model.device) else model.backend.to_device
         )
@@ -224,7 +225,7 @@ class Validate(Stage):
         finally:
             model.train()
         measured = {"loss": inner["mean_loss"].compute(), **model.compute_metrics()}
-        metrics = {f"valid.{name}": value for name, value in measured.items()}
+        metrics = {f"{split}.{name}": value for name, value in measured.items()}
         for name, value in metrics.items():
             values["record"](values["step"], values["epoch"], name, value)
         values["metrics"] = metrics

@@ -10,7 +10,7 @@ from blake3 import blake3
 
 from ptutils.core.records.document import SIDECAR, seal, stored_artifacts, unseal
 from ptutils.errors import CorruptError, NotFoundError
-from ptutils.meta.codec import Buffer, Encoded, decode, dumps, encode, loads
+from ptutils.meta.codec import Buffer, Encoded, decode, dumps, loads
 from ptutils.meta.config import Config
 from ptutils.meta.state import State
 from ptutils.meta.values import Document, Value
@@ -24,7 +24,7 @@ __all__ = [
     "Checkpoint",
     "decode_fields",
     "encode_fields",
-    "encode_state",
+    "state_fields",
 ]
 
 STATE_HIDDEN = {"state.skeleton": 0, "state.types": 0, "artifacts": 0}
@@ -126,15 +126,15 @@ class Checkpoint:
         return f"Checkpoint({self.id!r}, step={self.step}, epoch={self.epoch})"
 
 
-def encode_state(db: DBInterface, state: Value) -> Document:
+def state_fields(db: DBInterface, encoded: Encoded) -> Document:
     """Store a State's artifacts; return the fields of the document that refers to them.
 
     The artifacts are durable when this returns.
 
-    Raises:
-        EncodeError: If something in the State cannot be stored exactly.
+    Args:
+        db: Where to.
+        encoded: The State.
     """
-    encoded = encode(state)
     whole = sum(len(item) for item in encoded.artifacts) <= _WHOLE_BYTES
     bound = {"inline_bytes": _WHOLE_BYTES} if whole else {}
     artifacts = stored_artifacts(encoded.artifacts, db._put, **bound)

@@ -1,27 +1,31 @@
-"""Recorder: the one writer of one run, from its first document to its last.
+"""Recorder: writes one run from its first document to its last, wherever it is kept.
 
 Everything that a checkpoint needs is in the database before the checkpoint is visible:
-its artifacts first, then in one transaction the History up to it, the run's status and
-summary, and the checkpoint itself.
+its artifacts first, then in one transaction the History up to it, the checkpoint itself
+and the run's status and summary.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from ptutils.core.records.checkpoint import (
     OLDEST_FIRST,
     STATE_HIDDEN,
     encode_fields,
-    encode_state,
 )
-from ptutils.core.records.document import SIDECAR
-from ptutils.core.records.identity import is_expired, new_lease, new_run_id, now
+from ptutils.core.records.copying import copy_run
+from ptutils.core.records.identity import new_lease, new_run_id, now
 from ptutils.core.records.series import chunk_documents, plain_summary
-from ptutils.errors import LeaseError, NotFoundError
+from ptutils.core.records.taking_over import take_over
+from ptutils.core.records.writer import Entry, Writer
+from ptutils.core.records.writers import Writers
+from ptutils.meta.codec import encode
 from ptutils.meta.history import History
 from ptutils.meta.values import Document, Value
 
@@ -30,17 +34,22 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "Recorder"]
 
-FORMAT = 1
+FORMAT: Final = 2
 """The version of the documents of a run, stored in each."""
 
 _BEAT_S = 2.0
+_RETRY_S = 0.2
+
+
+def _ignore(request: Document) -> None:
+    """React to no request."""
 
 
 class Recorder:
     """Writes one run, and holds its lease while it does.
 
     Args:
-        db: Where to.
+        databases: Where to; the first is the one that is read.
         history: Whose points are written as they come.
         status: Returns the run's status as a plain document.
         owner: Under which it holds the run; whoever names the same may take it over.
@@ -48,21 +57,27 @@ class Recorder:
 
     def __init__(
         self,
-        db: DBInterface,
+        databases: Sequence[DBInterface],
         history: History,
         status: Callable[[], Document],
         owner: str,
     ) -> None:
-        self.db = db
         self.run_id = ""
+        self._databases = databases
         self._history = history
         self._status = status
         self._owner = owner
+        self._writers = Writers(owner, self._present, self._ask_for_checkpoint)
         self._segment = 0
         self._chunks = 0
         self._lock = threading.RLock()
-        self._unwritten: list[Document] = []
         self._fault: Exception | None = None
+        self._asked: Callable[[Document], None] = _ignore
+
+    @property
+    def db(self) -> DBInterface:
+        """The database that the run can be read from now."""
+        return self._writers.db
 
     def create(self, fields: Document, encoded: Document) -> str:
         """Insert a new run and hold it; return its id.
@@ -70,21 +85,32 @@ class Recorder:
         Args:
             fields: Plain fields of the document.
             encoded: Values to be encoded: config, source, lineage.
+
+        Raises:
+            DatabaseError: If the first database cannot be written.
         """
         self.run_id = new_run_id()
         document = {
             "_id": self.run_id,
             "created": now(),
             **fields,
-            **encode_fields(self.db, encoded),
-            "status": self._status(),
-            "summary": {},
+            **self._present(),
             "lease": new_lease(self._owner),
+            "request": None,
             "segments": [{"start": None}],
+            "faults": [],
+            "archived": False,
             "format": FORMAT,
         }
-        with self.db._transaction():
-            self.db._insert("runs", [document])
+
+        def start(db: DBInterface) -> Document:
+            whole = {**document, **encode_fields(db, encoded)}
+            with db._transaction():
+                db._insert("runs", [whole])
+            return whole
+
+        for db in self._databases:
+            self._writers.open(db, start)
         return self.run_id
 
     def acquire(
@@ -92,8 +118,7 @@ class Recorder:
     ) -> None:
         """Take over a run that nobody holds, to go on from one of its checkpoints.
 
-        Where the config changes, the last segment keeps the one that its checkpoints
-        were taken under.
+        The other databases are brought up to the first.
 
         Args:
             run_id: The run.
@@ -105,42 +130,38 @@ class Recorder:
             LeaseError: If another process holds it; the message says which.
             NotFoundError: If it is gone.
         """
-        with self.db._transaction():
-            document = self._document(run_id)
-            lease = document["lease"]
-            if not is_expired(lease) and lease["owner"] != self._owner:
-                raise LeaseError(
-                    f"cannot write run {run_id!r}",
-                    expected="a run that no process is writing",
-                    got=f"process {lease['pid']} on {lease['host']} is writing it; its "
-                    f"lease holds until {lease['expires']:%H:%M:%S} UTC",
-                    fix="stop that process, or branch the run instead",
-                )
-            now_encoded = encode_fields(self.db, encoded)
-            *earlier, last = document["segments"]
-            kept = {name: document[name] for name in ("config", SIDECAR)}
-            if any(now_encoded[name] != kept[name] for name in kept):
-                last = {**kept, **last}
-            segments = [*earlier, last, {"start": start}]
-            changes = {
-                **fields,
-                **now_encoded,
-                "segments": segments,
-                "lease": new_lease(self._owner),
-                "status": self._status(),
-            }
-            self.db._update("runs", {"_id": run_id}, {"$set": changes})
+        first, *others = self._databases
+        changes = {**fields, "status": self._status(), "request": None}
+        document = take_over(
+            first, run_id, new_lease(self._owner), changes, encoded, start
+        )
         self.run_id = run_id
-        self._segment, self._chunks = len(segments) - 1, 0
+        self._segment, self._chunks = len(document["segments"]) - 1, 0
+        self._writers.faults = list(document["faults"])
+        self._writers.open(first, lambda db: document)
+
+        def catch_up(db: DBInterface) -> Document:
+            copy_run(first, db, run_id, lease=document["lease"])
+            return document
+
+        for db in others:
+            self._writers.open(db, catch_up)
 
     @contextmanager
-    def beating(self, lost: Callable[[str], None]) -> Iterator[None]:
+    def beating(
+        self,
+        lost: Callable[[str], None],
+        asked: Callable[[Document], None] = _ignore,
+    ) -> Iterator[None]:
         """Renew the lease and write History in the background while the block runs.
 
         Args:
             lost: Called with the reason if the run can no longer be written.
+            asked: Called with what is asked of the run, by another process or by the
+                recorder itself: see :mod:`ptutils.core.records.requests`.
         """
         stop = threading.Event()
+        self._asked = asked
 
         def beat() -> None:
             while not stop.wait(_BEAT_S):
@@ -158,20 +179,26 @@ class Recorder:
         finally:
             stop.set()
             thread.join()
+            self._asked = _ignore
 
     def beat(self) -> None:
         """Renew the lease; write status, summary and the points that came since.
 
+        What is asked of the run is passed on.
+
         Raises:
             LeaseError: If another process took the run over.
+            DatabaseError: If the last database refuses what is written.
         """
-        with self._writing(new_lease(self._owner)):
-            pass
+        self._write(new_lease(self._owner))
+        self._see_request()
 
     def checkpoint(
         self, state: Value, fields: Document, config: Value | None
     ) -> Document:
         """Write a checkpoint; it is durable and visible when this returns.
+
+        For a database that is out of reach a copy of it waits.
 
         Args:
             state: The Session's State.
@@ -179,28 +206,40 @@ class Recorder:
             config: The config, if it is no longer the run's.
 
         Returns:
-            The document.
+            The document; without its State where that waits to be stored.
+
+        Raises:
+            EncodeError: If something in the State cannot be stored exactly.
+            DatabaseError: If the last database refuses it, or refused what came before.
         """
         self.raise_fault()
-        changed = {} if config is None else encode_fields(self.db, {"config": config})
-        # The bulk goes first and alone: the lease is renewed meanwhile.
-        stored = encode_state(self.db, state)
-        with self._writing(new_lease(self._owner)):
-            document = {
-                "_id": f"{self.run_id}.{fields['step']:08d}."
-                f"{self._segment}.{self._chunks}.{fields['why']}",
-                "run": self.run_id,
-                "created": now(),
-                "pinned": False,
-                "segment": self._segment,
-                "chunks": self._chunks,
-                **fields,
-                **changed,
-                **stored,
+        encoded = encode(state)
+        staged: dict[Writer, Entry] = {}
+        whole = partial(Entry, collection="checkpoints", config=config)
+        for writer in self._writers:
+            with self._writers.guarding(writer):
+                # The bulk goes first and alone: the lease is renewed meanwhile.
+                staged[writer] = writer.stage(whole(document={}, state=encoded))
+        with self._lock:
+            taken = self._taken()
+            document = self._checkpoint_document(fields)
+            entries = {
+                # One that took another's place meanwhile has nothing staged yet.
+                writer: (staged.get(writer) or whole(document={}, state=encoded)).named(
+                    document
+                )
+                for writer in self._writers
             }
-            self.db._delete("checkpoints", {"_id": document["_id"]})
-            self.db._insert("checkpoints", [document])
-        return document
+            for writer, entry in entries.items():
+                writer.add([*taken, entry])
+        try:
+            self._writers.send(new_lease(self._owner), patiently=True)
+        except BaseException:
+            for writer, entry in entries.items():
+                writer.withdraw(entry)
+            raise
+        first, *_ = entries.values()
+        return first.document
 
     def prune(self, retained: Callable[[list[Document]], set[str]]) -> None:
         """Delete the checkpoints that are not retained.
@@ -210,24 +249,20 @@ class Recorder:
         Args:
             retained: Chooses from the run's checkpoints, oldest first, whose to keep.
         """
-        stored = list(
-            self.db._find(
-                "checkpoints",
-                {"run": self.run_id},
-                sort=OLDEST_FIRST,
-                projection=STATE_HIDDEN,
-            )
-        )
-        kept = retained(stored)
-        ids = [document["_id"] for document in stored if document["_id"] not in kept]
-        if ids:
-            with self.db._transaction():
-                self.db._delete("checkpoints", {"_id": {"$in": ids}})
+        for writer in self._writers:
+            if not writer.is_away:
+                with self._writers.guarding(writer):
+                    _prune(writer.db, self.run_id, retained)
 
     def finish(self) -> None:
-        """Write what is left and let go of the run; durable when this returns."""
-        with self._writing(None):
-            pass
+        """Write what is left and let go of the run; durable when this returns.
+
+        It waits for a database that is out of reach, within the bound.
+        """
+        self._write(None)
+        while self._writers.is_waiting:
+            time.sleep(_RETRY_S)
+            self._write(None)
 
     def raise_fault(self) -> None:
         """Raise what the background writer ran into, once."""
@@ -235,52 +270,65 @@ class Recorder:
         if fault is not None:
             raise fault
 
-    @contextmanager
-    def _writing(self, lease: Document | None) -> Iterator[None]:
-        """Write new points, lease, status and summary, and what the block writes.
-
-        All of it or nothing; points that could not be written are kept for next time.
-        """
-        with self._lock:
-            taken = self._history.take()
-            if taken:
-                self._unwritten += chunk_documents(
-                    self.run_id, self._segment, self._chunks, taken
-                )
-                self._chunks += 1
-            with self.db._transaction():
-                if self._unwritten:
-                    self.db._insert("history", self._unwritten)
-                self._update_run(lease)
-                yield
-            self._unwritten = []
-
-    def _update_run(self, lease: Document | None) -> None:
-        changes = {
-            "lease": lease,
+    def _present(self) -> Document:
+        return {
             "status": self._status(),
             "summary": plain_summary(self._history.summary()),
         }
-        mine = {"_id": self.run_id, "lease.owner": self._owner}
-        if not self.db._update("runs", mine, {"$set": changes}):
-            has_owner = self._document(self.run_id)["lease"] is not None
-            raise LeaseError(
-                f"cannot go on writing run {self.run_id!r}",
-                expected="the lease that this process held",
-                got="another process took the run over"
-                if has_owner
-                else "the run has ended",
-                fix="let that process finish, or branch the run"
-                if has_owner
-                else "resume or branch the run",
-            )
 
-    def _document(self, run_id: str) -> Document:
-        for document in self.db._find("runs", {"_id": run_id}, limit=1):
-            return document
-        raise NotFoundError(
-            f"run {run_id!r} is not in the database",
-            expected="a run that was not deleted",
-            got="no such run",
-            fix="start anew from its config",
-        )
+    def _ask_for_checkpoint(self) -> None:
+        self._asked({"verb": "checkpoint"})
+
+    def _write(self, lease: Document | None) -> None:
+        """Write what came since, and try again what waits."""
+        with self._lock:
+            self._writers.add(self._taken())
+        self._writers.send(lease)
+
+    def _taken(self) -> list[Entry]:
+        taken = self._history.take()
+        if not taken:
+            return []
+        index, self._chunks = self._chunks, self._chunks + 1
+        return [
+            Entry(collection="history", document=document)
+            for document in chunk_documents(self.run_id, self._segment, index, taken)
+        ]
+
+    def _checkpoint_document(self, fields: Document) -> Document:
+        return {
+            "_id": f"{self.run_id}.{fields['step']:08d}."
+            f"{self._segment}.{self._chunks}.{fields['why']}",
+            "run": self.run_id,
+            "created": now(),
+            "pinned": False,
+            "segment": self._segment,
+            "chunks": self._chunks,
+            **fields,
+        }
+
+    def _see_request(self) -> None:
+        first, *_ = self._writers
+        if first.is_away:
+            return
+        asked = {"_id": self.run_id, "request": {"$ne": None}}
+        with self._writers.guarding(first):
+            for found in first.db._find("runs", asked, projection={"request": 1}):
+                request = found["request"]
+                seen = {"_id": self.run_id, "request.id": request["id"]}
+                first.db._update("runs", seen, {"$set": {"request": None}})
+                self._asked(request)
+
+
+def _prune(
+    db: DBInterface, run_id: str, retained: Callable[[list[Document]], set[str]]
+) -> None:
+    stored = db._find(
+        "checkpoints", {"run": run_id}, sort=OLDEST_FIRST, projection=STATE_HIDDEN
+    )
+    kept = retained(stored)
+    ids = [document["_id"] for document in stored if document["_id"] not in kept]
+    if ids:
+        # One that was pinned at this moment stays.
+        with db._transaction():
+            db._delete("checkpoints", {"_id": {"$in": ids}, "pinned": False})

@@ -67,7 +67,7 @@ def test_new_run_is_held_by_its_writer(writer: Writer) -> None:
     assert document["_id"] == writer.recorder.run_id
     assert document["lease"]["owner"] == writer.recorder._owner
     assert document["segments"] == [{"start": None}]
-    assert document["format"] == 1
+    assert document["format"] == 2
     assert document["config"]["betas"] == [0.9, 0.99]
     assert {name: document[name] for name in FIELDS} == FIELDS
 
@@ -174,7 +174,7 @@ def test_pruning_leaves_other_runs_alone(writer: Writer) -> None:
 
 
 def test_run_that_lives_cannot_be_taken_over(writer: Writer) -> None:
-    other = Recorder(writer.db, writer.history, writer.status.state_dict, "other")
+    other = Recorder([writer.db], writer.history, writer.status.state_dict, "other")
     with pytest.raises(LeaseError, match=r"is writing it; its lease holds until") as e:
         other.acquire(writer.recorder.run_id, {}, ENCODED, place_of(None))
     assert "branch the run instead" in e.value.fix
@@ -184,7 +184,7 @@ def test_run_that_lives_cannot_be_taken_over(writer: Writer) -> None:
 def test_owner_of_a_run_may_take_it_over_from_itself(writer: Writer) -> None:
     writer.record(1)
     status, owner = writer.status.state_dict, writer.recorder._owner
-    again = Recorder(writer.db, writer.history, status, owner)
+    again = Recorder([writer.db], writer.history, status, owner)
     again.acquire(writer.recorder.run_id, {}, ENCODED, place_of(None))
     again.beat()
     assert stored(writer) == [1]

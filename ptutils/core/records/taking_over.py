@@ -1,0 +1,91 @@
+"""Taking over: a run that nobody writes any more gets a writer, and a new segment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ptutils.core.records.checkpoint import encode_fields
+from ptutils.core.records.document import SIDECAR
+from ptutils.core.records.identity import is_expired
+from ptutils.errors import LeaseError, NotFoundError
+from ptutils.meta.values import Document
+
+if TYPE_CHECKING:
+    from ptutils.core.dbinterface import DBInterface
+
+__all__ = ["take_over"]
+
+
+def take_over(
+    db: DBInterface,
+    run_id: str,
+    lease: Document,
+    changes: Document,
+    encoded: Document,
+    start: Document,
+) -> Document:
+    """Hold a run that nobody holds, and open a new segment of its History.
+
+    Where the config changes, the last segment keeps the one that its checkpoints were
+    taken under.
+
+    Args:
+        db: Where the run is.
+        run_id: Its id.
+        lease: As it is from now on.
+        changes: Plain fields as they are from now on.
+        encoded: Config, source and lineage as they are from now on.
+        start: The checkpoint's ``segment`` and ``chunks``: where History goes on.
+
+    Returns:
+        The run's document.
+
+    Raises:
+        LeaseError: If another process holds it; the message says which.
+        NotFoundError: If it is gone.
+    """
+    with db._transaction():
+        document = _document(db, run_id)
+        held = document["lease"]
+        if not is_expired(held) and held["owner"] != lease["owner"]:
+            raise _held(
+                run_id,
+                f"process {held['pid']} on {held['host']} is writing it; its lease "
+                f"holds until {held['expires']:%H:%M:%S} UTC",
+            )
+        fields = encode_fields(db, encoded)
+        *earlier, last = document["segments"]
+        before = {name: document[name] for name in ("config", SIDECAR)}
+        if any(fields[name] != before[name] for name in before):
+            last = {**before, **last}
+        changes = {
+            **changes,
+            **fields,
+            "segments": [*earlier, last, {"start": start}],
+            "lease": lease,
+        }
+        # Whoever read the same lease at the same moment comes too late.
+        unchanged = {"_id": run_id, "lease": held}
+        if not db._update("runs", unchanged, {"$set": changes}):
+            raise _held(run_id, "one that another process took over at this moment")
+    return {**document, **changes}
+
+
+def _held(run_id: str, got: str) -> LeaseError:
+    return LeaseError(
+        f"cannot write run {run_id!r}",
+        expected="a run that no process is writing",
+        got=got,
+        fix="stop that process, or branch the run instead",
+    )
+
+
+def _document(db: DBInterface, run_id: str) -> Document:
+    for document in db._find("runs", {"_id": run_id}, limit=1):
+        return document
+    raise NotFoundError(
+        f"run {run_id!r} is not in the database",
+        expected="a run that was not deleted",
+        got="no such run",
+        fix="start anew from its config",
+    )
