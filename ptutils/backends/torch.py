@@ -45,6 +45,16 @@ class TorchBackend:
         if streams and len(streams) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(streams)
 
+    def accelerators(self) -> list[str]:
+        """Return the names of the GPUs, if this process has begun to use them.
+
+        To ask a driver that is not in use yet would take time and memory of a GPU.
+        """
+        if not torch.cuda.is_initialized():
+            return []
+        count = torch.cuda.device_count()
+        return [torch.cuda.get_device_name(index) for index in range(count)]
+
     def device(self, name: str) -> torch.device:
         """Return the device called ``name``; ``auto`` is CUDA, else MPS, else the CPU.
 

@@ -29,6 +29,9 @@ class Backend(Protocol):
     def set_random_state(self, state: Mapping[str, Value]) -> None:
         """Set every global random stream to what :meth:`random_state` returned."""
 
+    def accelerators(self) -> list[str]:
+        """Return the names of the GPUs, if this process has begun to use them."""
+
     def device(self, name: str) -> Any:
         """Return the device called ``name``; ``auto`` is the fastest there is."""
 

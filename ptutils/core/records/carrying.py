@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from ptutils.core.records.document import SIDECAR
+from ptutils.core.records.garbage import GRACE_S
 from ptutils.core.records.identity import now
 from ptutils.errors import CorruptError
 from ptutils.meta.codec import Buffer
-from ptutils.meta.values import Document, Value
 
 if TYPE_CHECKING:
     from ptutils.core.dbinterface import DBInterface
 
-__all__ = ["carry_artifacts", "references"]
+__all__ = ["carry_artifacts"]
 
 _BATCH_BYTES: Final = 1 << 26
-_FRESH: Final = timedelta(minutes=10)
+_FRESH: Final = timedelta(seconds=GRACE_S / 2)
 """What was stored so lately is safe from being cleaned away as an orphan."""
-
-
-def references(document: Document) -> Iterator[str]:
-    """Yield the digests of the artifacts that a stored document needs."""
-    yield from _digests(document.get("artifacts"))
-    yield from _in_sidecars(document)
 
 
 def carry_artifacts(
@@ -66,21 +58,3 @@ def _put(target: DBInterface, batch: dict[str, Buffer]) -> None:
                 got=f"bytes with digest {found}",
                 fix="restore it from a copy",
             )
-
-
-def _in_sidecars(value: Value) -> Iterator[str]:
-    if isinstance(value, list):
-        for item in value:
-            yield from _in_sidecars(item)
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            if name == SIDECAR and isinstance(item, dict):
-                yield from _digests(item.get("artifacts"))
-            else:
-                yield from _in_sidecars(item)
-
-
-def _digests(items: Value) -> Iterator[str]:
-    for item in items or ():
-        if isinstance(item, str):
-            yield item

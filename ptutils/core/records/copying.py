@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ptutils.core.catalogue import find
-from ptutils.core.records.carrying import carry_artifacts, references
+from ptutils.core.records.carrying import carry_artifacts
 from ptutils.core.records.comparing import Chunks, is_ahead
+from ptutils.core.records.garbage import references
 from ptutils.core.records.identity import is_expired
 from ptutils.errors import (
     CorruptError,
@@ -128,7 +129,7 @@ def copy_run(
             return
     copy.run()
     if is_new:
-        carry_artifacts(source, target, set(references(theirs)))
+        carry_artifacts(source, target, references("runs", theirs))
         _write_run(target, merged, ours)
     copy.raise_faults()
 
@@ -199,7 +200,9 @@ class _Copy:
     def _copy_checkpoint(self, name: str) -> None:
         for document in self._source._find("checkpoints", {"_id": name}):
             try:
-                carry_artifacts(self._source, self._target, set(references(document)))
+                carry_artifacts(
+                    self._source, self._target, references("checkpoints", document)
+                )
             except (CorruptError, NotFoundError) as error:
                 # Dropped by its schedule meanwhile, and its artifacts with it?
                 if self._source._count("checkpoints", {"_id": name}):

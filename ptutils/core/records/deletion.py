@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from ptutils.core.records.identity import is_expired
+from ptutils.core.records.garbage import GRACE_S, drop_unneeded, references
+from ptutils.core.records.identity import is_expired, now
 from ptutils.errors import DatabaseError, LeaseError
 
 if TYPE_CHECKING:
@@ -17,7 +19,8 @@ def delete(db: DBInterface, run_id: str) -> None:
     """Delete a run, its checkpoints, its History, and artifacts that no other needs.
 
     The run's document goes first: whatever a crash leaves of the rest belongs to no run
-    and is dropped when the database is cleaned.
+    and is dropped when the database is cleaned, as are artifacts that were stored
+    within the last hour: a process may be about to refer to them.
 
     Raises:
         NotFoundError: If there is no such run.
@@ -42,6 +45,7 @@ def delete(db: DBInterface, run_id: str) -> None:
             got="pins at the steps " + ", ".join(str(each["step"]) for each in pinned),
             fix="unpin them first: run.unpin()",
         )
+    digests = _digests(db, run_id)
     if not db._delete("runs", {"_id": run_id, "lease": lease}):
         raise LeaseError(
             f"cannot delete run {run_id!r}",
@@ -51,3 +55,15 @@ def delete(db: DBInterface, run_id: str) -> None:
         )
     for collection in ("checkpoints", "history"):
         db._delete(collection, {"run": run_id})
+    drop_unneeded(db, digests, now() - timedelta(seconds=GRACE_S))
+
+
+def _digests(db: DBInterface, run_id: str) -> set[str]:
+    wanted = [("runs", {"_id": run_id}), ("checkpoints", {"run": run_id})]
+    return {
+        digest
+        for collection, filter in wanted
+        for each in db._find(collection, filter, projection={"_id": 1})
+        for document in db._find(collection, {"_id": each["_id"]})
+        for digest in references(collection, document)
+    }

@@ -8,12 +8,13 @@ The grammar, loosest binding first::
     test   = path ("<" | "<=" | ">" | ">=" | "=" | "==" | "!=") value
            | path ["not"] "in" "[" value, … "]"
            | path ["not"] "exists"
-           | path "has" value              a list that holds the value
-           | path "~" value                a regular expression found in a text
+           | path ["not"] "has" value      a list that holds the value
+           | path ["not"] "~" value        a regular expression found in a text
     value  = number | true | false | null | word | "text" | 'text' | "[" value, … "]"
 
 ``created`` and the times of a status compare with dates: ``'2026-11-01'``,
-``'2026-11-01 12:30'`` (UTC unless it says otherwise) and ``'7 days ago'``.
+``'2026-11-01 12:30'`` (UTC unless it says otherwise) and ``'7 days ago'``. Operators
+that are words may be written in capitals too.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _TIMES = {"created", "ended", "expires", "heartbeat", "started"}
+_ALMOST_A_DAY = timedelta(days=1, milliseconds=-1)
 _AGO = re.compile(r"(\d{1,5})\s*(second|minute|hour|day|week)s?\s+ago")
 
 
@@ -133,8 +135,8 @@ class _Parser:
             return previous
         kind = str(match.lastgroup)
         value, start, self._end = match[kind], match.start(kind), match.end()
-        if kind == "word" and value in _WORDS:
-            kind = "keyword"
+        if kind == "word" and value.lower() in _WORDS:
+            kind, value = "keyword", value.lower()
         self.token = _Token(kind=kind, value=value, start=start)
         if kind == "wrong":
             if value in "'\"":
@@ -172,32 +174,33 @@ class _Parser:
         if self.token.kind not in ("word", "text"):
             raise self.error("a path such as config.trainer.seed")
         path = _unquote(self._advance())
-        if self._take("not"):
-            if self._take("exists"):
-                return {path: {"$exists": False}}
-            return {path: {"$nin": self._parse_choices(path)}}
+        is_negated = self._take("not")
         if self._take("exists"):
-            return {path: {"$exists": True}}
+            return {path: {"$exists": not is_negated}}
         if self._take("has"):
-            return {path: {"$elemMatch": {"$eq": self._parse_value(path)}}}
+            holds = {"$elemMatch": {"$eq": self._parse_value(path)}}
+            return {path: {"$not": holds} if is_negated else holds}
         if self._take("~"):
-            return {path: {"$regex": self._parse_pattern()}}
+            found = {"$regex": self._parse_pattern()}
+            return {path: {"$not": found} if is_negated else found}
+        if is_negated:
+            known = ("~", "in", "has", "exists")
+            return {path: {"$nin": self._parse_choices(path, known)}}
         if self.token.kind == "mark" and self.token.value in _OPERATORS:
             return self._parse_comparison(path)
-        return {path: {"$in": self._parse_choices(path)}}
+        known = (*_OPERATORS, "~", "in", "has", "exists", "not")
+        return {path: {"$in": self._parse_choices(path, known)}}
 
     def _parse_comparison(self, path: str) -> Document:
         operator = _OPERATORS[self._advance().value]
-        is_day = bool(re.fullmatch(r"['\"]\d+-\d+-\d+['\"]", self.token.value))
+        is_day = bool(re.fullmatch(r"(['\"]?)\d+-\d+-\d+\1", self.token.value))
         value = self._parse_value(path)
-        if operator != "$eq":
-            return {path: {operator: value}}
-        if is_day and isinstance(value, datetime):
-            return {path: {"$gte": value, "$lt": value + timedelta(days=1)}}
-        return {path: value}
+        if is_day and isinstance(value, datetime) and operator in ("$eq", "$ne"):
+            day = {"$gte": value, "$lte": value + _ALMOST_A_DAY}
+            return {path: day if operator == "$eq" else {"$not": day}}
+        return {path: value if operator == "$eq" else {operator: value}}
 
-    def _parse_choices(self, path: str) -> list[Value]:
-        known = (*_OPERATORS, "~", "in", "has", "exists", "not")
+    def _parse_choices(self, path: str, known: tuple[str, ...]) -> list[Value]:
         if not self._take("in"):
             raise self.error(f"one of {' '.join(known)}", suggest=known)
         if self.token.value != "[":

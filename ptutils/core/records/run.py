@@ -289,7 +289,8 @@ class Run:
     def delete(self) -> None:
         """Delete the run with all that only it needs.
 
-        Its descendants stay, and their lineage says that their parent is gone.
+        Its descendants stay, and their lineage says that their parent is gone. Tensors
+        stored within the last hour leave with the next ``ptutils gc``.
 
         Raises:
             LeaseError: If a process is writing it.

@@ -17,6 +17,8 @@ from ptutils.errors import QueryError
 
 NOW = datetime(2026, 11, 21, 12, 30, 15, 123456, tzinfo=UTC)
 DAY = datetime(2026, 11, 1, tzinfo=UTC)
+_EXISTS = {"b": {"$exists": True}}
+IN_DAY = {"$gte": DAY, "$lte": DAY + timedelta(days=1, milliseconds=-1)}
 
 
 def test_empty_query_finds_everything() -> None:
@@ -52,10 +54,13 @@ def test_comparison_compiles(text: str, expected: dict[str, Any]) -> None:
         ("a in [1, 2]", {"a": {"$in": [1, 2]}}),
         ("a not in [1]", {"a": {"$nin": [1]}}),
         ("a has 'x'", {"a": {"$elemMatch": {"$eq": "x"}}}),
+        ("a not has 'x'", {"a": {"$not": {"$elemMatch": {"$eq": "x"}}}}),
         ("a exists", {"a": {"$exists": True}}),
         ("a not exists", {"a": {"$exists": False}}),
         (r"a ~ '^d\d+'", {"a": {"$regex": r"^d\d+"}}),
         ("a ~ resnet", {"a": {"$regex": "resnet"}}),
+        ("a not ~ resnet", {"a": {"$not": {"$regex": "resnet"}}}),
+        ("a IN [1] AND NOT b EXISTS", {"a": {"$in": [1]}, "$nor": [_EXISTS]}),
     ],
 )
 def test_word_operator_compiles(text: str, expected: dict[str, Any]) -> None:
@@ -75,6 +80,33 @@ def test_word_operator_compiles(text: str, expected: dict[str, Any]) -> None:
 )
 def test_connectives_bind_as_in_python(text: str, expected: dict[str, Any]) -> None:
     assert parse_query(text) == expected
+
+
+def test_lists_comparisons_and_metrics_go_together_in_one_query() -> None:
+    query = (
+        "config.trainer.model.optimizer.lr < 0.1 and (tags has 'best' or "
+        "summary.valid.accuracy.max > 0.9) and status.phase in ['completed','lost']"
+    )
+    assert parse_query(query) == {
+        "config.trainer.model.optimizer.lr": {"$lt": 0.1},
+        "$or": [
+            {"tags": {"$elemMatch": {"$eq": "best"}}},
+            {"summary.valid.accuracy.max": {"$gt": 0.9}},
+        ],
+        "status.phase": {"$in": ["completed", "lost"]},
+    }
+
+
+def test_last_day_of_the_calendar_is_a_day() -> None:
+    last = datetime(9999, 12, 31, tzinfo=UTC)
+    query = parse_query("created = '9999-12-31'")
+    assert query["created"]["$gte"] == last
+
+
+def test_what_may_follow_not_is_told() -> None:
+    with pytest.raises(QueryError, match="cannot read the query") as wrong:
+        parse_query("a not = 3")
+    assert wrong.value.expected == "one of ~ in has exists"
 
 
 def test_quoted_words_are_values_and_not_operators() -> None:
@@ -97,10 +129,9 @@ def test_quotes_inside_a_text_are_escaped_by_a_backslash() -> None:
             "created > '7 days ago'",
             {"created": {"$gt": datetime(2026, 11, 14, 12, 30, 15, 123000, UTC)}},
         ),
-        (
-            "created = '2026-11-01'",
-            {"created": {"$gte": DAY, "$lt": DAY + timedelta(days=1)}},
-        ),
+        ("created = '2026-11-01'", {"created": IN_DAY}),
+        ("created = 2026-11-01", {"created": IN_DAY}),
+        ("created != '2026-11-01'", {"created": {"$not": IN_DAY}}),
         ("created = '2026-11-01 00:00'", {"created": DAY}),
         ("created in ['2026-11-01', null]", {"created": {"$in": [DAY, None]}}),
     ],

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+import yaml
 
 from ptutils.core.records import source
 from ptutils.core.records.source import capture_source
@@ -102,6 +104,107 @@ def test_command_is_kept_in_a_form_that_can_be_stored(
     assert encode(command).document == command
 
 
-def test_packages_are_known_by_version_and_absent_ones_left_out() -> None:
-    assert dict(source._versions(["numpy", "no-such-package"])).keys() == {"numpy"}
-    assert capture_source()["packages"]["torch"].startswith("2.")
+def test_command_tells_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "mongodb://me:se:cr@t@host/runs"
+    monkeypatch.setattr(sys, "argv", ["train.py", f"--db={url}"])
+    assert capture_source()["command"][1] == "--db=mongodb://me:***@host/runs"
+
+
+def test_branch_is_known_and_a_commit_without_one_has_none(repository: Path) -> None:
+    git(repository, "checkout", "-qb", "wide")
+    assert capture_source()["branch"] == "wide"
+    git(repository, "checkout", "-q", "--detach")
+    assert "branch" not in capture_source()
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://me:tok@en@host.org/lab/nets.git", "https://host.org/lab/nets.git"),
+        ("https://host.org/nets?token=abc", "https://host.org/nets"),
+        ("git@host.org:lab/nets.git", "git@host.org:lab/nets.git"),
+    ],
+)
+def test_remote_is_known_without_credentials(
+    repository: Path, url: str, told: str
+) -> None:
+    git(repository, "remote", "add", "origin", url)
+    assert capture_source()["remote"] == told
+
+
+def test_repository_without_a_remote_has_none(repository: Path) -> None:
+    assert "remote" not in capture_source()
+
+
+def test_repository_without_a_commit_has_no_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    git(tmp_path, "init", "-q")
+    assert "commit" not in capture_source()
+
+
+def test_settings_of_a_repository_start_no_program(repository: Path) -> None:
+    witness = repository / "witness"
+    git(repository, "config", "core.fsmonitor", f"touch {witness}")
+    git(repository, "config", "diff.run.textconv", f"touch {witness}; cat")
+    (repository / ".gitattributes").write_text("*.py diff=run\n")
+    (repository / "net.py").write_text("width = 64\n")
+    assert capture_source()["is_dirty"] is True
+    assert not witness.exists()
+
+
+def test_packages_that_are_imported_are_known_by_version() -> None:
+    packages = capture_source()["packages"]
+    assert packages["torch"] == torch.__version__
+    assert packages["pyyaml"] == yaml.__version__
+    assert "no-such-package" not in packages
+    assert packages == dict(sorted(packages.items()))
+
+
+def installed(folder: Path, name: str, files: dict[str, str]) -> None:
+    place = folder / f"{name}.dist-info"
+    place.mkdir()
+    for file, text in files.items():
+        (place / file).write_text(text)
+
+
+def test_package_is_known_by_what_it_is_imported_as(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(tmp_path, "Made_by-1.0", {"RECORD": "yaml/x.py,,\nmade-1/METADATA,,\n"})
+    installed(tmp_path, "one.file-2.0", {"RECORD": "torch.py,,\n"})
+    installed(tmp_path, "told-3.0", {"top_level.txt": "numpy\n"})
+    installed(tmp_path, "absent-4.0", {"top_level.txt": "not_imported\n"})
+    installed(tmp_path, "empty-5.0", {})
+    installed(tmp_path, "unversioned", {})
+    monkeypatch.setattr(sys, "path", [str(tmp_path), str(tmp_path / "gone")])
+    assert dict(source._packages()) == {
+        "made-by": "1.0",
+        "one-file": "2.0",
+        "told": "3.0",
+    }
+
+
+def test_folder_that_cannot_be_read_has_no_packages(tmp_path: Path) -> None:
+    assert source._installed(f"{tmp_path}/\0") == []
+
+
+def test_processor_is_known_by_its_model(tmp_path: Path) -> None:
+    info = tmp_path / "cpuinfo"
+    info.write_text("processor : 0\nmodel name : Fast 9000\n")
+    assert source._cpu_model(info) == "Fast 9000"
+    info.write_text("processor : 0\n")
+    assert source._cpu_model(info) == source._cpu_model(tmp_path / "gone")
+    assert capture_source()["cpu"].keys() == {"model", "count"}
+
+
+def test_program_without_torch_uses_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert capture_source()["gpus"] == []
+    monkeypatch.delitem(sys.modules, "torch")
+    assert capture_source()["gpus"] == []
+
+
+def test_source_can_be_stored() -> None:
+    captured = capture_source()
+    assert encode(captured).document == captured
