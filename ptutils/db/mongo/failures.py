@@ -26,9 +26,8 @@ _LOGIN: Final = (18, 8000)
 _RIGHTS: Final = 13
 _DUPLICATE: Final = (11000, 11001)
 _AWAY: Final = (6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436)
-_OURS_TO_ANSWER: Final = (2, 9, 14, 15, 16, 17, 40, 52, 54, 56, 57, 66, 10334)
-_MANY: Final = 10_000
-"""Codes from here on are the places in the server's source that refuse a value."""
+_NOT_ABOUT_VALUES: Final = (50, 64, 79, 100, 112, 225, 244, 251, 256, 14031)
+"""Time, write concerns, transactions, a full disk: nothing that this side knows."""
 _TLS: Final = ("CERTIFICATE_VERIFY_FAILED", "SSL handshake failed", "certificate")
 
 
@@ -51,8 +50,8 @@ def is_refused(error: PyMongoError) -> bool:
     if isinstance(error, DocumentTooLarge):
         return True
     code = _code(error)
-    is_value = code is not None and code > _MANY and code not in (*_AWAY, *_DUPLICATE)
-    return is_value or code in _OURS_TO_ANSWER
+    others = (None, _RIGHTS, *_LOGIN, *_DUPLICATE, *_AWAY, *_NOT_ABOUT_VALUES)
+    return code not in others
 
 
 def does_not_fit(error: Exception) -> bool:
