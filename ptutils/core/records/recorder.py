@@ -259,6 +259,7 @@ class Recorder:
 
         It waits for a database that is out of reach, within the bound.
         """
+        self._write(new_lease(self._owner))  # Faults of it are told by the last one.
         self._write(None)
         while self._writers.is_waiting:
             time.sleep(_RETRY_S)

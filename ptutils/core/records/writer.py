@@ -50,7 +50,8 @@ class Entry:
     @property
     def size_bytes(self) -> int:
         """About how much memory it holds."""
-        artifacts = () if self.state is None else self.state.artifacts
+        stored = self.document.get("artifacts", ())
+        artifacts = stored if self.state is None else self.state.artifacts
         return self.num_points * _POINT_BYTES + sum(map(len, artifacts))
 
     def named(self, document: Document) -> Entry:
@@ -69,10 +70,10 @@ class Entry:
 
     def kept(self) -> Entry:
         """Return the entry with bytes of its own, whatever becomes of the tensors."""
-        if self.state is None:
-            return self
-        artifacts = tuple(bytes(each) for each in self.state.artifacts)
-        return replace(self, state=replace(self.state, artifacts=artifacts))
+        state = self.state and replace(
+            self.state, artifacts=tuple(map(bytes, self.state.artifacts))
+        )
+        return replace(self, state=state)
 
 
 class Writer:

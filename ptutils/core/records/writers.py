@@ -100,11 +100,16 @@ class Writers:
             DatabaseError: If the last database refuses what is written.
         """
         changes = {"lease": lease, **self._present()}
-        if self.faults:
-            changes["faults"] = list(self.faults)
-        for writer in self:
-            with self.guarding(writer):
-                writer.write(changes, patiently=patiently)
+        told = -1
+        while told < len(self.faults):  # What fails now is told to the others at once.
+            told = len(self.faults)
+            if told:
+                changes["faults"] = list(self.faults)
+            for writer in self:
+                with self.guarding(writer):
+                    writer.write(changes, patiently=patiently)
+            if lease is None:
+                return  # The run is let go of: nobody may write it any more.
 
     @contextmanager
     def guarding(self, writer: Writer) -> Iterator[None]:
