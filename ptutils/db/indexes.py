@@ -18,7 +18,7 @@ from ptutils.db.filters.match import is_expression
 from ptutils.db.filters.order import key
 from ptutils.meta.values import Document, Value
 
-__all__ = ["COMPLEX", "DEFAULTS", "Bound", "bounds", "entries", "pattern_for"]
+__all__ = ["COMPLEX", "DEFAULTS", "Bound", "bounds", "entries", "key_of", "pattern_for"]
 
 COMPLEX: Final = b"\xff"
 """Greater than every key of a value."""
@@ -47,7 +47,7 @@ def entries(document: Document, patterns: Iterable[str]) -> dict[str, bytes]:
         elif is_tree and type(value) is list:
             found[pattern] = COMPLEX
         elif not is_tree and value is not None:
-            found[pattern] = _key(value)
+            found[pattern] = key_of(value)
     return found
 
 
@@ -58,6 +58,14 @@ def pattern_for(path: str, patterns: Iterable[str]) -> str | None:
         return path
     trees = (each for each in known if each.endswith(".*"))
     return next((tree for tree in trees if path.startswith(tree[:-1])), None)
+
+
+def key_of(value: Value) -> bytes:
+    """Return the key of what a path leads to, which is not null."""
+    if type(value) in (dict, list, bytes):
+        return COMPLEX
+    found = key(value)
+    return found if len(found) <= _MAX_KEY_BYTES else COMPLEX
 
 
 @dataclass(kw_only=True)
@@ -114,14 +122,7 @@ def _leaves(prefix: str, tree: Document, pattern: str) -> Iterator[tuple[str, by
         elif type(value) in (dict, list):
             yield pattern, COMPLEX  # Any path below might lead into it.
         elif value is not None:
-            yield path, _key(value)
-
-
-def _key(value: Value) -> bytes:
-    if type(value) in (dict, list, bytes):
-        return COMPLEX
-    found = key(value)
-    return found if len(found) <= _MAX_KEY_BYTES else COMPLEX
+            yield path, key_of(value)
 
 
 def _demands(filter: Document) -> Iterator[tuple[str, str, Value]]:

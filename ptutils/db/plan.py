@@ -14,13 +14,16 @@ from ptutils.db.filters.sort import Sort, check_sort
 from ptutils.db.indexes import COMPLEX, Bound, pattern_for
 from ptutils.db.tables import Table
 
-__all__ = ["Rows", "in_natural_order", "in_sort_order"]
+__all__ = ["Rows", "in_natural_order", "in_sort_order", "num_candidates"]
 
-Rows = Generator[tuple[bytes | None, int, str], None, None]
-"""The first sort key (None for null), the place and the text of each document."""
+Rows = Generator[tuple[tuple[bytes | None, ...], int, str], None, None]
+"""The first sort keys (None for null), the place and the text of each document."""
 
 _FEW = 20_000
 """A condition that fewer documents meet is worth starting from."""
+
+_MOST_JOINS = 8
+"""So many sort keys after the first come from indexes; SQLite joins 64 tables."""
 
 
 def in_natural_order(table: Table, bounds: Mapping[str, Bound]) -> Rows:
@@ -31,7 +34,7 @@ def in_natural_order(table: Table, bounds: Mapping[str, Bound]) -> Rows:
 def in_sort_order(
     table: Table, bounds: Mapping[str, Bound], sort: Sort, count: int
 ) -> Rows | None:
-    """Yield candidates by the first sort key, equal ones in the order of insertion.
+    """Yield candidates by the first sort keys, equal ones in the order of insertion.
 
     Args:
         table: Where to look.
@@ -42,22 +45,29 @@ def in_sort_order(
     Returns:
         None where no index knows the order.
     """
-    (parts, direction) = next(iter(check_sort(sort).items()))
-    path = ".".join(parts)
+    turns = [
+        (".".join(parts), "DESC" if direction < 0 else "ASC")
+        for parts, direction in check_sort(sort).items()
+    ]
     query = _Query(table, bounds)
-    turn = "DESC" if direction < 0 else "ASC"
+    (path, turn), *_ = turns
     if path == "_id":
         return query.by_id(turn)
-    index = _Index.of(table, path)
-    if index is None or not index.is_sorted(table):
+    order = _Order.of(table, turns)
+    if order is None:
         return None
-    if query.is_better_than_order(count):
-        return query.from_few(index, turn)
-    values = query.by_key(index, turn)
+    if query.is_better_than_order(count, order):
+        return query.from_few(order)
+    values = query.by_key(order)
     if path in bounds:
         return values  # A bound is never met by null.
-    nulls = query.without_key(index)
-    return _chained(nulls, values) if direction > 0 else _chained(values, nulls)
+    nulls = query.without_key(order)
+    return _chained(nulls, values) if turn == "ASC" else _chained(values, nulls)
+
+
+def num_candidates(table: Table, bounds: Mapping[str, Bound]) -> int:
+    """Return how many documents a query looks at; very many are not counted."""
+    return _Query(table, bounds).num_candidates()
 
 
 def _chained(*parts: Rows) -> Rows:
@@ -96,6 +106,49 @@ class _Index:
             (table.number, f"{self.path}.", f"{self.path}/"),
         ).fetchone()
         return not self.has_complex and deeper is None
+
+
+@dataclass(frozen=True)
+class _Order:
+    """The sort keys that indexes know, from the first on, in SQL.
+
+    Attributes:
+        first: Of the first key, which is ``s.key``.
+        turn: Its direction.
+        keys: All keys, separated by commas.
+        joins: Where the others come from, for the document at ``{place}``.
+        turns: All keys with their directions.
+    """
+
+    first: _Index
+    turn: str
+    keys: str
+    joins: str
+    turns: str
+
+    @classmethod
+    def of(cls, table: Table, turns: Sequence[tuple[str, str]]) -> _Order | None:
+        (path, turn), *others = turns
+        first = _Index.of(table, path)
+        if first is None or not first.is_sorted(table):
+            return None
+        keys, joins = [("s.key", turn)], ""
+        for number, (other, other_turn) in enumerate(others[:_MOST_JOINS]):
+            index = _Index.of(table, other)
+            if index is None or not index.is_sorted(table):
+                break
+            joins += (
+                f" LEFT JOIN keys_{table.number} s{number} ON s{number}.place = "
+                f"{{place}} AND s{number}.path = {index.number}"
+            )
+            keys.append((f"s{number}.key", other_turn))
+        return cls(
+            first,
+            turn,
+            ", ".join(key for key, _ in keys),
+            joins,
+            ", ".join(f"{key} {each}" for key, each in keys),
+        )
 
 
 def _numbers(table: Table, path: str) -> tuple[int, int]:
@@ -140,21 +193,28 @@ class _Query:
         self._conditions = sorted(conditions, key=lambda condition: condition.count)
         self.is_selective = bool(conditions) and self._conditions[0].count < _FEW
 
-    def is_better_than_order(self, count: int) -> bool:
+    def is_better_than_order(self, count: int, order: _Order) -> bool:
         """Return whether sorting the best condition's few beats following an index.
 
-        Following it visits so many documents that ``count`` of them may pass all.
+        Following it visits so many documents that ``count`` of them may pass all; with
+        a second key, all that are equal in the first.
         """
         visited = float(count)
         for condition in self._conditions:
             visited *= self._table.count() / max(condition.count, 1)
-        return self.is_selective and self._conditions[0].count < visited
+        is_less = bool(order.joins) or self.num_candidates() < visited
+        return self.is_selective and is_less
+
+    def num_candidates(self) -> int:
+        """Return how many pass the best condition; more than _FEW are not counted."""
+        counts = [condition.count for condition in self._conditions]
+        return min(counts, default=self._table.count())
 
     def in_place_order(self) -> Rows:
         """Yield the candidates in the order of insertion."""
         where, values = self._where("d.place")
         return self._rows(
-            f"SELECT NULL, d.place, d.text FROM {self._documents} d "  # noqa: S608
+            f"SELECT d.place, d.text FROM {self._documents} d "  # noqa: S608
             f"WHERE {where} ORDER BY d.place",
             values,
         )
@@ -168,37 +228,42 @@ class _Query:
             values,
         )
 
-    def from_few(self, index: _Index, turn: str) -> Rows:
+    def from_few(self, order: _Order) -> Rows:
         """Yield the few that meet the best condition, by their keys."""
         where, values = self._where("d.place")
         return self._sorted_rows(
-            f"SELECT s.key, d.place FROM {self._documents} d "  # noqa: S608
+            f"SELECT {order.keys}, d.place FROM {self._documents} d "  # noqa: S608
             f"LEFT JOIN {self._keys} s "
-            f"ON s.place = d.place AND s.path = {index.number} "
-            f"WHERE {where} ORDER BY s.key {turn}, d.place",
+            f"ON s.place = d.place AND s.path = {order.first.number}"
+            f"{order.joins.format(place='d.place')} "
+            f"WHERE {where} ORDER BY {order.turns}, d.place",
             values,
         )
 
-    def by_key(self, index: _Index, turn: str) -> Rows:
-        """Yield the candidates that have a key, by it."""
-        where, values = self._where("s.place", index.path)
+    def by_key(self, order: _Order) -> Rows:
+        """Yield the candidates that have a first key, by it."""
+        where, values = self._where("s.place", order.first.path)
         return self._sorted_rows(
-            f"SELECT s.key, s.place FROM {self._keys} s "  # noqa: S608
-            f"WHERE s.path = {index.number} AND {where} "
-            f"ORDER BY s.key {turn}, s.place",
+            f"SELECT {order.keys}, s.place FROM {self._keys} s"  # noqa: S608
+            f"{order.joins.format(place='s.place')} "
+            f"WHERE s.path = {order.first.number} AND {where} "
+            f"ORDER BY {order.turns}, s.place",
             values,
         )
 
-    def without_key(self, index: _Index) -> Rows:
-        """Yield the candidates that have no key, in the order of insertion."""
-        if index.count == self._table.count():
+    def without_key(self, order: _Order) -> Rows:
+        """Yield the candidates that have no first key, by the others."""
+        if order.first.count == self._table.count():
             return
         where, values = self._where("d.place")
+        keys = order.keys.replace("s.key", "NULL", 1)
+        turns = order.turns.replace("s.key", "NULL", 1)
         yield from self._sorted_rows(
-            f"SELECT NULL, d.place FROM {self._documents} d "  # noqa: S608
+            f"SELECT {keys}, d.place FROM {self._documents} d"  # noqa: S608
+            f"{order.joins.format(place='d.place')} "
             f"WHERE NOT EXISTS (SELECT 1 FROM {self._keys} s "
-            f"WHERE s.place = d.place AND s.path = {index.number}) "
-            f"AND {where} ORDER BY d.place",
+            f"WHERE s.place = d.place AND s.path = {order.first.number}) "
+            f"AND {where} ORDER BY {turns}, d.place",
             values,
         )
 
@@ -260,7 +325,8 @@ class _Query:
     def _rows(self, text: str, values: Sequence[bytes]) -> Rows:
         cursor: sqlite3.Cursor = self._table.connection.execute(text, values)
         try:
-            yield from cursor
+            for place, row in cursor:
+                yield (), place, row
         finally:
             cursor.close()
 
@@ -268,8 +334,8 @@ class _Query:
         # The text is read only when a row is asked for: SQLite sorts without it.
         cursor: sqlite3.Cursor = self._table.connection.execute(text, values)
         try:
-            for key, place in cursor:
-                yield key, place, self._table.text(place)
+            for *keys, place in cursor:
+                yield tuple(keys), place, self._table.text(place)
         finally:
             cursor.close()
 

@@ -24,12 +24,13 @@ from ptutils.db.filters.project import Projection, compile_projection
 from ptutils.db.filters.sort import Sort, check_sort, ordered
 from ptutils.db.filters.update import compile_update
 from ptutils.db.indexes import bounds
+from ptutils.db.indexing import build_index, missing_indexes
 from ptutils.db.migrations import migrate
 from ptutils.db.plan import in_natural_order, in_sort_order
 from ptutils.db.store import Store
 from ptutils.db.tables import Table, make_table, open_table
 from ptutils.db.writing import check_window, duplicate, identify, upserted
-from ptutils.errors import CorruptError, DecodeError
+from ptutils.errors import CorruptError, DatabaseError, DecodeError
 from ptutils.meta.codec import Buffer, dumps, loads
 from ptutils.meta.values import Document
 
@@ -65,7 +66,7 @@ class SQLiteInterface(DBInterface):
             table = make_table(connection, collection)
             if path not in table.patterns:
                 field_path(path.removesuffix(".*"), "an index")
-                table.add_index(path, self._load)
+                build_index(table, path, self._load)
 
     def _insert(self, collection: str, documents: Sequence[Document]) -> None:
         with self._store.writing() as connection:
@@ -89,6 +90,7 @@ class SQLiteInterface(DBInterface):
         check_sort(sort)
         project = compile_projection(projection)
         count = skip + limit if limit else 0
+        self._index_for(collection, filter, sort if count else ())
         with self._store.reading() as connection:
             table = open_table(connection, collection)
             with closing(self._in_order(table, filter, sort, count)) as found:
@@ -96,6 +98,7 @@ class SQLiteInterface(DBInterface):
                 return [project(document) for document in window]
 
     def _count(self, collection: str, filter: Document) -> int:
+        self._index_for(collection, filter)
         with self._store.reading() as connection:
             table = open_table(connection, collection)
             if table and not filter:
@@ -199,6 +202,22 @@ class SQLiteInterface(DBInterface):
     def _close(self) -> None:
         self._packs.close()
         self._store.close()
+
+    def _index_for(self, collection: str, filter: Document, sort: Sort = ()) -> None:
+        """Make the indexes that a query is slow without, if that can be done now."""
+        compile_filter(filter)  # Only a valid filter has bounds.
+        if self._store.is_in_use or not (sort or bounds(filter).keys() - {"_id"}):
+            return
+        with self._store.reading() as connection:
+            table = open_table(connection, collection)
+            missing = missing_indexes(table, bounds(filter), sort) if table else []
+        # Nothing is lost without: the query is answered all the same.
+        with contextlib.suppress(DatabaseError):
+            for path in missing:
+                with self._store.writing(waits=False) as connection:
+                    table = make_table(connection, collection)
+                    if path not in table.patterns:
+                        build_index(table, path, self._load)
 
     def _matching(
         self, table: Table | None, filter: Document

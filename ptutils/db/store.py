@@ -84,9 +84,14 @@ class Store:
             yield connection
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """Write all or nothing, durable at the outermost exit."""
-        with self._transaction("BEGIN IMMEDIATE") as connection:
+    def writing(self, *, waits: bool = True) -> Iterator[sqlite3.Connection]:
+        """Write all or nothing, durable at the outermost exit.
+
+        Args:
+            waits: For another process that is writing.
+        """
+        patience_s = _PATIENCE_S if waits else 0.0
+        with self._transaction("BEGIN IMMEDIATE", patience_s) as connection:
             yield connection
 
     def close(self) -> None:
@@ -96,14 +101,21 @@ class Store:
                 self._connection.close()
                 self._connection = None
 
+    @property
+    def is_in_use(self) -> bool:
+        """Whether a transaction of this process is open."""
+        return self._depth > 0
+
     def is_writable(self) -> bool:
         """Return whether this process may write the file and beside it."""
         return os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
 
     @contextlib.contextmanager
-    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
+    def _transaction(
+        self, begin: str, patience_s: float = _PATIENCE_S
+    ) -> Iterator[sqlite3.Connection]:
         with self._lock, self._translated():
-            connection = self._begun(begin)
+            connection = self._begun(begin, patience_s)
             end, *undo = _PART if self._depth else _WHOLE
             self._depth += 1
             try:
@@ -118,7 +130,7 @@ class Store:
                 self._depth -= 1
                 self._forget_snapshot()
 
-    def _begun(self, begin: str) -> sqlite3.Connection:
+    def _begun(self, begin: str, patience_s: float) -> sqlite3.Connection:
         if self._is_lost:
             raise DatabaseError(
                 "cannot use a database in a process forked within its transaction",
@@ -136,19 +148,20 @@ class Store:
             raise self._refusal(
                 "a file and a folder that may be written", "read-only", _WRITABLE
             )
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + patience_s
         while True:
             try:
-                return self._try_begin(begin)
+                return self._try_begin(begin, patience_s)
             except sqlite3.OperationalError as error:
                 is_busy = error.sqlite_errorname.startswith(_RETRIED)
                 if not is_busy or time.monotonic() > deadline:
                     raise
                 time.sleep(0.005)
 
-    def _try_begin(self, begin: str) -> sqlite3.Connection:
+    def _try_begin(self, begin: str, patience_s: float) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = self._open()
+        self._connection.execute(f"PRAGMA busy_timeout = {patience_s * 1000:.0f}")
         self._connection.execute(begin)
         try:
             self._connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()

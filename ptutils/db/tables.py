@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from ptutils.db.indexes import DEFAULTS, entries
 from ptutils.meta.values import Document
@@ -103,17 +103,43 @@ class Table:
         ).fetchone()
         return int(number)
 
-    def add_index(self, pattern: str, load: Callable[[str], Document]) -> None:
-        """Index one more path of all documents."""
+    def texts(self) -> Iterator[tuple[int, str]]:
+        """Yield place and text of all documents."""
+        yield from self.connection.execute(
+            f"SELECT place, text FROM documents_{self.number}"  # noqa: S608
+        )
+
+    def add_keys(self, path: str, keys: Sequence[tuple[bytes, int]]) -> None:
+        """Add the key and place of several documents that had none at a path yet.
+
+        What is there already, because two patterns index it, stays.
+        """
+        number = self._number(path)
+        added = self.connection.executemany(
+            f"INSERT OR IGNORE INTO keys_{self.number} VALUES ({number}, ?, ?)",  # noqa: S608
+            keys,
+        ).rowcount
+        self.connection.execute(
+            "UPDATE paths SET count = count + ? WHERE id = ?", (added, number)
+        )
+
+    def add_pattern(self, pattern: str) -> None:
+        """Keep the keys of one more pattern from now on."""
         self.connection.execute(
             "INSERT INTO indexes VALUES (?, ?)", (self.number, pattern)
         )
-        rows = self.connection.execute(
-            f"SELECT place, text FROM documents_{self.number}"  # noqa: S608
-        )
-        for place, text in rows:
-            self._add(place, entries(load(text), (pattern,)))
         self.patterns = (*self.patterns, pattern)
+
+    def _number(self, path: str) -> int:
+        """Return the number of a path, which gets one if it has none."""
+        own = (self.number, path)
+        self.connection.execute(
+            "INSERT OR IGNORE INTO paths (collection, path) VALUES (?, ?)", own
+        )
+        (number,) = self.connection.execute(
+            "SELECT id FROM paths WHERE collection = ? AND path = ?", own
+        ).fetchone()
+        return int(number)
 
     def _count(self, change: int) -> None:
         self.connection.execute(
