@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +11,6 @@ import ptutils
 from ptutils.cli.options import Database, Json, open_database
 from ptutils.cli.plain import plain_run
 from ptutils.cli.printing import print_json
-from ptutils.core.records.query import parse_query
 
 __all__ = ["export", "import_"]
 
@@ -37,11 +37,9 @@ def export(
 ) -> None:
     """Copy runs to another database, with all they need."""
     with open_database(db) as database, ptutils.connect(url) as target:
-        if which.isalnum():
-            found = {"_id": database.runs.get(which).id}
-        else:
-            found = parse_query(which)
-        _say(target.import_runs(database, found), target, json)
+        where = {"_id": database.runs.get(which).id} if which.isalnum() else which
+        copied = target.import_runs(database, where, progress=_show_progress)
+        _say(copied, target, json)
 
 
 def import_(
@@ -60,7 +58,13 @@ def import_(
     """Copy runs from another database into this one."""
     source = ptutils.connect(url, create=False)
     with source, open_database(db, create=True) as database:
-        _say(database.import_runs(source, parse_query(where)), database, json)
+        copied = database.import_runs(source, where, progress=_show_progress)
+        _say(copied, database, json)
+
+
+def _show_progress(run: str, done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        typer.echo(f"\rrun {run}: {done} of {total}", nl=done == total, err=True)
 
 
 def _say(runs: list[Any], target: Any, json: bool) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated, Final
 
 import typer
 
-from ptutils.cli.options import USUAL_DB
+from ptutils.cli.options import USUAL_DB, hide_passwords
 from ptutils.core.results.cells import printable
 from ptutils.errors import PtutilsError
 
@@ -106,5 +106,5 @@ def _fail(error: Exception, fix: str = "") -> None:
     # The notes of a run that failed say where its traceback is.
     notes = getattr(error, "__notes__", []) or ([fix] if fix else [])
     text = "\n".join([f"{type(error).__name__}: {error}", *notes])
-    typer.echo(printable(text), err=True)
+    typer.echo(hide_passwords(printable(text)), err=True)
     sys.exit(1)

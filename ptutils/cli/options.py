@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Annotated, Any
 
 import typer
@@ -20,11 +21,13 @@ __all__ = [
     "Step",
     "To",
     "Trust",
+    "hide_passwords",
     "open_database",
     "usual_db",
 ]
 
 DEFAULT_DB = "runs.db"
+_PASSWORD = re.compile(r"(:/+[^\s/:@]*):\S*@")
 USUAL_DB = f"[default: what PTUTILS_DB names, or {DEFAULT_DB}]"
 
 
@@ -102,6 +105,16 @@ Trust = Annotated[
 def open_database(db: str | None, *, create: bool = False) -> Any:
     """Open the database that the command line, PTUTILS_DB or the default names."""
     return ptutils.connect(db or usual_db(), create=create)
+
+
+def hide_passwords(text: str) -> str:
+    """Return a text with the passwords of its URLs masked.
+
+    Example:
+        >>> hide_passwords("cannot open 'mongdb://me:secret@host/db'")
+        "cannot open 'mongdb://me:***@host/db'"
+    """
+    return _PASSWORD.sub(r"\1:***@", text)
 
 
 def usual_db() -> str:

@@ -11,11 +11,11 @@ from typing import Any
 
 import typer
 
-from ptutils.cli.options import usual_db
+from ptutils.cli.options import hide_passwords, usual_db
 from ptutils.core.loop.duration import Duration
 from ptutils.core.results.cells import format_value
 from ptutils.core.results.summary import statistics_of
-from ptutils.meta.status import Phase
+from ptutils.meta.status import Origin, Phase
 from ptutils.meta.values import Value
 
 __all__ = ["changes_in", "train"]
@@ -47,15 +47,8 @@ def train(session: Any) -> None:
         )
         return
     typer.echo(" ".join(["run", *([run.id] if run else []), _result(session)]))
-    if not _is_kept(session):
-        return
-    typer.echo("\nTo find it, look at it, or go on with it:")
-    for words in (
-        ["ls", f'experiment = "{session.experiment}"'],
-        ["show", run.id],
-        ["resume", run.id, _longer(session)],
-    ):
-        typer.echo(f"  {_command(session, *words)}")
+    if _is_kept(session):
+        _say_what_next(session, run.id)
 
 
 def changes_in(run: Any, overrides: list[str] | None) -> dict[str, Value]:
@@ -63,6 +56,19 @@ def changes_in(run: Any, overrides: list[str] | None) -> dict[str, Value]:
     texts = overrides or []
     changed = run.config.override(*texts)
     return {path: changed[path] for path in (t.partition("=")[0] for t in texts)}
+
+
+def _say_what_next(session: Any, run_id: str) -> None:
+    status = session.status
+    again = ["resume", run_id]
+    if status.origin is Origin.EVALUATED:
+        again = ["lineage", run_id]
+    elif status.phase is Phase.COMPLETED:
+        again.append(_longer(session))
+    typer.echo("\nTo find it, look at it, or go on with it:")
+    listed = ["ls", f'experiment = "{session.experiment}"']
+    for words in (listed, ["show", run_id], again):
+        typer.echo(f"  {_command(session, *words)}")
 
 
 def _is_kept(session: Any) -> bool:
@@ -81,15 +87,17 @@ def _command(session: Any, *words: str) -> str:
     is_elsewhere = found is None or Path(found).resolve() != called.resolve()
     program = str(called) if called.name == "ptutils" and is_elsewhere else "ptutils"
     url = session.dbinterface.url
-    return shlex.join([program, *words, *([] if url == usual_db() else ["--db", url])])
+    is_usual = url in (usual_db(), hide_passwords(usual_db()))
+    return shlex.join([program, *words, *([] if is_usual else ["--db", url])])
 
 
 def _result(session: Any) -> str:
     status, statistics = session.status, statistics_of(session.history.summary())
+    is_evaluation = status.origin is Origin.EVALUATED
     measured = [
         f"{name} {format_value(values['last'])}"
         for name, values in statistics.items()
-        if not name.startswith("train.")
+        if is_evaluation or not name.startswith("train.")
     ]
     reason = f" ({status.reason})" if status.reason else ""
     steps = Duration(count=session.trainer.step, unit="steps")

@@ -280,6 +280,15 @@ def test_missing_database_is_said_and_not_made(command: Command) -> None:
     assert command("ls", "--db", "nowhere.db").code == 1
 
 
+@pytest.mark.parametrize("url", ["mongdb://me:se/cr@et@h/x", "mongdb:/me:et@h"])
+def test_password_of_a_wrong_url_is_not_shown(command: Command, url: str) -> None:
+    done = command("ls", "--db", url)
+
+    assert done.code == 1
+    assert "me:***@h" in done.err
+    assert "et@" not in done.err
+
+
 def test_wrong_option_exits_with_2(command: Command) -> None:
     done = command("ls", "--limmit", "3")
 

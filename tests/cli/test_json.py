@@ -56,7 +56,10 @@ def test_diff_gives_pairs_by_section(command: Command, kept: Kept) -> None:
     first, other = kept(lr=0.1), kept(lr=0.2, seed=1)
     found = value_of(command("diff", first, other, "--json"))
 
-    assert found["config"] == {"lr": [0.1, 0.2], "seed": [None, 1]}
+    assert found["config"] == {
+        "lr": {"ours": 0.1, "theirs": 0.2},
+        "seed": {"theirs": 1},
+    }
 
 
 def test_verify_gives_the_faults(command: Command, kept: Kept) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ptutils.db.sqlite import SQLiteInterface
 from tests.cli.conftest import Command, Kept
 
 
@@ -25,6 +26,19 @@ def test_fault_is_told_and_exits_with_1(
     assert "ptutils verify --repair" in done.err
 
 
+def test_fault_that_was_mended_exits_with_0(
+    command: Command, kept: Kept, tmp_path: Path
+) -> None:
+    run = kept()
+    _damage(tmp_path / "runs.db")
+    done = command("verify", "--repair")
+
+    assert done.code == 0
+    assert "(repaired)" in done.out
+    assert command("verify").out == "runs.db: no fault\n"
+    assert run in command("ls").out
+
+
 def test_gc_says_what_was_freed(command: Command, kept: Kept) -> None:
     kept()
     done = command("gc")
@@ -34,4 +48,6 @@ def test_gc_says_what_was_freed(command: Command, kept: Kept) -> None:
 
 
 def _damage(path: Path) -> None:
-    raise NotImplementedError
+    with SQLiteInterface(str(path)) as db:
+        wrong = {"$set": {"state.digest": "0" * 64}}
+        db.update({"step": 4}, wrong, collection="checkpoints")

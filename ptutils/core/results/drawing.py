@@ -62,13 +62,13 @@ def parts(table: Table, width: int | None) -> Iterator[RenderableType]:
 
 
 def _count(table: Table, width: int) -> int:
-    """Return how many leading columns fit next to each other, at least one."""
+    """Return how many leading columns fit next to each other, at least those to keep."""
     room = width + _GAP
     widths = zip(table.columns, _widths(table), strict=True)
     for count, (column, each) in enumerate(widths):
         room -= min(column.widest, each) + _GAP
         if room < 0:
-            return max(count, 1)
+            return max(count, table.keep)
     return len(table.columns)
 
 

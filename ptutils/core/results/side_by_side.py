@@ -30,7 +30,8 @@ def difference_table(difference: Difference) -> Table:
             Column(title="path", cells=paths, widest=_WIDEST_PATH),
             Column(title=difference.ours, cells=ours),
             Column(title=difference.theirs, cells=theirs),
-        ]
+        ],
+        keep=3,
     )
 
 

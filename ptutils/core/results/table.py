@@ -41,6 +41,11 @@ class Table:
 
     A terminal shows as many of the leading columns as fit; a file gets all of them.
 
+    Args:
+        columns: From left to right.
+        keep: So many of the leading columns are shown however narrow a terminal is,
+            shortened if need be.
+
     Example:
         >>> name = Column(title="name", cells=["adam", "sgd"])
         >>> print(Table([name, Column(title="lr", cells=["0.001", "10"])]))
@@ -49,8 +54,9 @@ class Table:
         sgd   10
     """
 
-    def __init__(self, columns: Sequence[Column]) -> None:
+    def __init__(self, columns: Sequence[Column], *, keep: int = 1) -> None:
         self.columns = list(columns)
+        self.keep = keep
 
     @property
     def rows(self) -> list[tuple[str, ...]]:

@@ -59,6 +59,15 @@ def test_one_column_is_shown_however_narrow_the_terminal_is() -> None:
     assert "xxxxxxxxx…" in file.getvalue()
 
 
+def test_columns_to_keep_are_shortened_instead() -> None:
+    columns = [Column(title=name, cells=["x" * 20]) for name in ("path", "a", "b")]
+    file = io.StringIO()
+    Console(file=file, width=40).print(Table(columns, keep=3))
+
+    assert file.getvalue().split()[:3] == ["path", "a", "b"]
+    assert file.getvalue().count("…") == 3
+
+
 def test_cell_has_the_colour_of_its_text(terminal: Terminal) -> None:
     program = terminal("-c", f"{PROGRAM}rich.print(table)")
     program.expect_exact("\x1b[31madam\x1b[0m")
