@@ -138,10 +138,15 @@ def references(collection: str, document: Document) -> set[str]:
 
 
 def each_document(
-    db: DBInterface, collection: str, projection: Document | None = None
+    db: DBInterface,
+    collection: str,
+    projection: Document | None = None,
+    *,
+    filter: Document | None = None,
 ) -> Iterator[Document]:
-    """Yield all plain documents, few of them at a time in memory."""
-    ids = [each["_id"] for each in db._find(collection, {}, projection={"_id": 1})]
+    """Yield all plain documents that are found, few of them at a time in memory."""
+    found = db._find(collection, filter or {}, projection={"_id": 1})
+    ids = [each["_id"] for each in found]
     for start in range(0, len(ids), _PAGE):
         page: Document = {"_id": {"$in": ids[start : start + _PAGE]}}
         yield from db._find(collection, page, projection=projection)
