@@ -238,6 +238,8 @@ class Recorder:
             for writer, entry in entries.items():
                 writer.withdraw(entry)
             raise
+        for writer, entry in entries.items():
+            writer.keep(entry)  # Training goes on and changes the tensors.
         first, *_ = entries.values()
         return first.document
 

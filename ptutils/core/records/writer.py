@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from ptutils.core.records.checkpoint import encode_fields, state_fields
+from ptutils.core.records.garbage import GRACE_S
 from ptutils.errors import LeaseError, NotFoundError, UnavailableError
 from ptutils.meta.codec import Encoded
 from ptutils.meta.values import Document, Value
@@ -34,13 +35,15 @@ class Entry:
         collection: ``history`` or ``checkpoints``.
         document: Its fields, but for what is still to be stored.
         config: Of a checkpoint that was not taken under the run's own.
-        state: Of a checkpoint, until its artifacts are stored.
+        state: Of a checkpoint.
+        stored_s: When what the document refers to was stored, in seconds since 1970.
     """
 
     collection: str
     document: Document
     config: Value | None = field(default=None, repr=False)
     state: Encoded | None = field(default=None, repr=False)
+    stored_s: float = 0.0
 
     @property
     def num_points(self) -> int:
@@ -59,14 +62,18 @@ class Entry:
         return replace(self, document={**document, **self.document})
 
     def stored(self, db: DBInterface) -> Entry:
-        """Return the entry with nothing left to be stored; durable on return."""
+        """Return the entry with all that it refers to durable, and no garbage yet."""
+        is_whole = self.state is None and self.config is None
+        # A writer that slept may find its artifacts gone: nothing referred to them.
+        if is_whole or time.time() - self.stored_s < GRACE_S / 2:
+            return self
         fields: Document = {}
         if self.config is not None:
             fields |= encode_fields(db, {"config": self.config})
         if self.state is not None:
             fields |= state_fields(db, self.state)
         document = {**self.document, **fields}
-        return replace(self, document=document, config=None, state=None)
+        return replace(self, document=document, stored_s=time.time())
 
     def kept(self) -> Entry:
         """Return the entry with bytes of its own, whatever becomes of the tensors."""
@@ -130,6 +137,11 @@ class Writer:
         """Let documents wait for the next :meth:`write`."""
         with self._queueing:
             self._waiting += entries
+
+    def keep(self, entry: Entry) -> None:
+        """Give a document that still waits bytes of its own; see :meth:`Entry.kept`."""
+        with self._queueing:
+            self._waiting = [e.kept() if e is entry else e for e in self._waiting]
 
     def withdraw(self, entry: Entry) -> None:
         """Let a document wait no longer, if it does."""

@@ -394,3 +394,22 @@ def test_lease_of_a_run_that_was_cleared_by_hand_is_an_error() -> None:
     writer.db.update({}, {"$set": {"lease": None}}, collection="runs")
     with pytest.raises(LeaseError, match="the run has ended"):
         writer.recorder.beat()
+
+
+def test_writer_that_slept_stores_its_artifacts_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    db = MemoryInterface()
+    writer = Writer(db)
+    writer.create()
+    send = writer.recorder._writers.send
+
+    def sleep(*arguments: Any, **options: Any) -> None:
+        (entry,) = [e for w in writer.recorder._writers for e in w._waiting]
+        object.__setattr__(entry, "stored_s", entry.stored_s - 7200)
+        db._artifacts.clear()
+        send(*arguments, **options)
+
+    monkeypatch.setattr(writer.recorder._writers, "send", sleep)
+    writer.save(1, weights=torch.ones(1_000_000))
+    assert run_in(db).newest().state.weights.sum() == 1_000_000
