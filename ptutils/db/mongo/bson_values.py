@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from bson import (
@@ -23,7 +23,7 @@ from bson.codec_options import CodecOptions, TypeDecoder, TypeRegistry
 from ptutils.errors import CorruptError
 from ptutils.meta.values import Document, Value
 
-__all__ = ["OPTIONS", "SIMPLE_OPTIONS", "refuse_foreign"]
+__all__ = ["OPTIONS", "SIMPLE_OPTIONS", "in_utc", "refuse_foreign"]
 
 _FOREIGN: Final = (
     Binary,
@@ -68,6 +68,15 @@ OPTIONS: Final[CodecOptions[dict[str, Any]]] = SIMPLE_OPTIONS.with_options(
     type_registry=TypeRegistry([_Int(), *map(_Refused, _FOREIGN)])
 )
 """Reads what ptutils writes and nothing else."""
+
+
+def in_utc(value: Value) -> Value:
+    """Return what mongomock gives with times as a real server's client gives them."""
+    if isinstance(value, dict):
+        return {name: in_utc(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return list(map(in_utc, value))
+    return value.astimezone(UTC) if isinstance(value, datetime) else value
 
 
 def refuse_foreign(document: Document, where: str) -> None:

@@ -12,7 +12,6 @@ from typing import Any, Final
 from bson import ObjectId
 from pymongo import WriteConcern
 
-
 from ptutils.core.records.identity import now
 from ptutils.db.mongo.connection import RESERVED, Connection, Documents
 from ptutils.meta.codec import Buffer

@@ -10,7 +10,7 @@ from pymongo.errors import PyMongoError
 
 from ptutils.db.filters.update import compile_update
 from ptutils.db.mongo.failures import does_not_fit
-from ptutils.db.mongo.marks import WHOLE, check_paths, place_of, stripped
+from ptutils.db.mongo.marks import WHOLE, check_paths, named, place_of, stripped
 from ptutils.db.mongo.questions import Question, is_pinned
 from ptutils.db.mongo.statements import Statements
 from ptutils.db.mongo.transactions import Transactions
@@ -57,7 +57,7 @@ class Change:
     def first(self) -> int:
         """Change the first that is found; return how many were."""
         pinned = is_pinned(self._filter)
-        if not pinned and self._server.has_wholes():
+        if self._collection.must_answer(pinned=pinned):
             return self._first_here()
         try:
             count = self._server.update_one(self._filter, self._update, pinned=pinned)
@@ -90,7 +90,7 @@ class Change:
     def all(self) -> int:
         """Change all that are found, or none; return how many were."""
         with self._transactions.part():
-            if self._server.has_wholes():
+            if self._collection.must_answer():
                 return self._all_here()
             try:
                 with self._transactions.part():
@@ -120,7 +120,7 @@ class Change:
 
     def _one_again(self, document: Document) -> None:
         """Change a document that another process changed at this moment."""
-        same = {"$and": [{"_id": {"$eq": document["_id"]}}, self._filter]}
+        same = {"$and": [named(document), self._filter]}
         again = Change(
             self._collection, self._server, self._transactions, same, self._update
         )

@@ -17,6 +17,7 @@ from ptutils.db.mongo.marks import (
     Places,
     check_paths,
     marked,
+    named,
     place_of,
     stripped,
 )
@@ -50,10 +51,19 @@ class StoredCollection:
         self._server = Statements(name, connection, transactions, indexes)
         self._name = name
         self._url = connection.address.url
+        self._is_real = connection.is_real
         self._transactions = transactions
         self._indexes = indexes
         self._wholes = wholes
         self._places = places
+
+    def must_answer(self, *, pinned: bool = False) -> bool:
+        """Return whether the server does not see all, or is an imitation that errs.
+
+        Args:
+            pinned: Whether one document is meant, which is looked at anyway.
+        """
+        return not self._is_real or (not pinned and self._server.has_wholes())
 
     def stubs(self) -> list[Document]:
         """Return what stands for the documents that are kept whole."""
@@ -78,6 +88,8 @@ class StoredCollection:
         """Return how many documents are found."""
         if not question.filter:
             return self._server.count({})
+        if not self._is_real:
+            return len(self.matching(question))
         try:
             plain = self._server.count({"$and": [question.filter, _IS_PLAIN]})
         except PyMongoError as error:
@@ -88,38 +100,36 @@ class StoredCollection:
 
     def insert(self, documents: Sequence[Document]) -> None:
         """Insert documents, all or none."""
-        named = [identify(document)[1] for document in documents]
-        for document in named:
+        given = [identify(document)[1] for document in documents]
+        for document in given:
             check_paths(projection=list(document))
-        rows = [marked(document, self._places.next()) for document in named]
+        rows = [marked(document, self._places.next()) for document in given]
         try:
             try:
                 self._insert(rows)
             except (PyMongoError, BSONError, RecursionError) as error:
                 if not does_not_fit(error):
                     raise
-                fitting = zip(named, map(place_of, rows), strict=True)
+                fitting = zip(given, map(place_of, rows), strict=True)
                 self._insert([self.stored(*each) for each in fitting])
         except PyMongoError as error:
             if is_duplicate(error):
-                raise self._duplicate(named) from error
+                raise self._duplicate(given) from error
             raise
 
     def delete(self, question: Question) -> int:
         """Delete what is found and return how many there were."""
-        stubs = self._matching_stubs(question)
-        wanted = {"$and": [question.filter, _IS_PLAIN]}
         if not question.filter:
-            wanted, stubs = {}, []
-        try:
-            count = self._server.delete(wanted)
-        except PyMongoError as error:
-            if not is_refused(error):
-                raise
-            stubs, count = self.matching(question), 0
-        for stub in stubs:
-            count += self._server.delete({"_id": {"$eq": stub["_id"]}})
-        return count
+            return self._server.delete({})
+        if self._is_real:
+            stubs = self._matching_stubs(question)
+            try:
+                count = self._server.delete({"$and": [question.filter, _IS_PLAIN]})
+                return count + sum(map(self._delete_one, stubs))
+            except PyMongoError as error:
+                if not is_refused(error):
+                    raise
+        return sum(map(self._delete_one, self.matching(question)))
 
     def changing(self, filter: Document, update: Document) -> Change:
         """Return a change that can be made to the first found, or to all."""
@@ -127,16 +137,16 @@ class StoredCollection:
 
     def matching(self, question: Question) -> list[Document]:
         """Return what is found, matched and sorted on this side, marks included."""
-        try:
-            candidates = self._candidates(question)
-        except PyMongoError as error:
-            if not is_refused(error):
-                raise
-            found = self._server.find({})
-            candidates = [
-                self._wholes.loaded(each) if is_whole(each) else each for each in found
-            ]
-        return question.sorted_here(candidates)
+        if self._is_real:
+            try:
+                return question.sorted_here(self._candidates(question))
+            except PyMongoError as error:
+                if not is_refused(error):
+                    raise
+        found = self._server.find({})
+        return question.sorted_here(
+            self._wholes.loaded(each) if is_whole(each) else each for each in found
+        )
 
     def stored(self, document: Document, place: int) -> Document:
         """Return what to keep on the server for a document, marked."""
@@ -149,16 +159,21 @@ class StoredCollection:
             with self._transactions.part():
                 self._server.insert(rows)
 
-    def _duplicate(self, named: Sequence[Document]) -> DatabaseError:
+    def _delete_one(self, document: Document) -> int:
+        return self._server.delete(named(document))
+
+    def _duplicate(self, given: Sequence[Document]) -> DatabaseError:
         taken = (
             each["_id"]
-            for each in reversed(named)
-            if self._server.find({"_id": {"$eq": each["_id"]}}, (), limit=1)
+            for each in reversed(given)
+            if self._server.find(named(each), (), limit=1)
         )
-        return duplicate(next(taken, named[-1]["_id"]), self._name, self._url)
+        return duplicate(next(taken, given[-1]["_id"]), self._name, self._url)
 
     def _ask(self, question: Question) -> list[Document] | None:
         """Return the server's answer, or None if it does not see all that matters."""
+        if not self._is_real:
+            return None
         filter, order = question.filter, question.order
         if is_pinned(filter):
             rest = {name: each for name, each in filter.items() if name != "_id"}
@@ -195,7 +210,9 @@ class StoredCollection:
         return plain + self._matching_stubs(question)
 
     def _matching_stubs(self, question: Question) -> list[Document]:
-        if not self._server.has_wholes():
-            return []
-        wholes = map(self._wholes.loaded, self.stubs())
+        if is_pinned(question.filter):
+            stubs = self._server.find({**_IS_WHOLE, "_id": question.filter["_id"]})
+        else:
+            stubs = self.stubs() if self._server.has_wholes() else []
+        wholes = map(self._wholes.loaded, stubs)
         return [each for each in wholes if question.matches(each)]

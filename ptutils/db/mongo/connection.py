@@ -9,6 +9,7 @@ import os
 import threading
 from typing import Any, Final, TypeAlias
 
+from bson.codec_options import CodecOptions
 from pymongo import MongoClient, ReadPreference
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -105,7 +106,7 @@ class Connection:
         client = self.client
         if not self.is_real:  # mongomock takes fewer options, and keeps ints as ints.
             found: Database[dict[str, Any]] = client.get_database(
-                self.address.database, codec_options=SIMPLE_OPTIONS
+                self.address.database, codec_options=CodecOptions(tz_aware=True)
             )
             return found
         return Database(

@@ -24,6 +24,7 @@ __all__ = [
     "as_read",
     "check_paths",
     "marked",
+    "named",
     "place_of",
     "stripped",
     "turning",
@@ -67,10 +68,16 @@ def place_of(document: Document) -> int:
     return place
 
 
+def named(document: Document) -> Document:
+    """Return the filter that finds the document with the ``_id`` of this one."""
+    identity = document["_id"]
+    return {"_id": {"$eq": identity} if isinstance(identity, dict) else identity}
+
+
 def as_read(document: Document) -> Document:
     """Return the filter that finds a document only as long as nobody updates it."""
     turn = document.get(MARK, {}).get("turn")
-    return {"_id": {"$eq": document["_id"]}, TURN: turn}
+    return {**named(document), TURN: turn}
 
 
 def turning(update: Document) -> Document:

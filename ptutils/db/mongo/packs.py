@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Final
 
@@ -73,7 +73,9 @@ class Packs:
         found: dict[str, Stored] = {}
         for wanted in _filters(digests):
             for each in self._index.find(wanted, shown):
-                found[each["_id"]] = Stored(size=each["size"], put=each["put"])
+                found[each["_id"]] = Stored(
+                    size=each["size"], put=each["put"].astimezone(UTC)
+                )
         return found
 
     def drop(self, digests: Iterable[str], before: datetime) -> int:
@@ -122,23 +124,22 @@ class Packs:
         if not self._is_indexed:
             self._index.create_index("pack")
             self._is_indexed = True
-        self._index.bulk_write(
-            [
-                ReplaceOne(
-                    {"_id": digest},
-                    {
-                        "_id": digest,
-                        "pack": pack,
-                        "offset": offset,
-                        "size": len(artifacts[digest]),
-                        "put": moment,
-                    },
-                    upsert=True,
-                )
-                for digest, offset in offsets.items()
-            ],
-            ordered=False,
-        )
+        rows = [
+            {
+                "_id": digest,
+                "pack": pack,
+                "offset": offset,
+                "size": len(artifacts[digest]),
+                "put": moment,
+            }
+            for digest, offset in offsets.items()
+        ]
+        if self._connection.is_real:
+            writes = [ReplaceOne({"_id": row["_id"]}, row, upsert=True) for row in rows]
+            self._index.bulk_write(writes, ordered=False)
+            return
+        for row in rows:  # mongomock does not know the bulk writes of every pymongo.
+            self._index.replace_one({"_id": row["_id"]}, row, upsert=True)
 
 
 def _in_line(

@@ -8,10 +8,10 @@ from typing import Any, Final, TypeVar
 from bson.errors import InvalidBSON
 from pymongo.client_session import ClientSession
 
-from ptutils.db.mongo.bson_values import refuse_foreign
+from ptutils.db.mongo.bson_values import in_utc, refuse_foreign
 from ptutils.db.mongo.connection import RESERVED, Connection, Documents
 from ptutils.db.mongo.indexes import Indexes
-from ptutils.db.mongo.marks import MARK, PLACE, WHOLE, as_read, turning
+from ptutils.db.mongo.marks import MARK, PLACE, WHOLE, as_read, named, turning
 from ptutils.db.mongo.transactions import Transactions
 from ptutils.errors import DatabaseError
 from ptutils.meta.values import Document, Value
@@ -67,7 +67,8 @@ class Statements:
                 cursor = cursor.sort(list(order))
             if order and self._connection.is_real:
                 cursor = cursor.allow_disk_use(True)
-            return list(cursor)
+            found = list(cursor)
+            return found if self._connection.is_real else list(map(in_utc, found))
 
         try:
             return self._do(ask)
@@ -220,7 +221,7 @@ def _updating(
 
 def _exactly(document: Document) -> Document:
     place: Value = document.get(MARK, {}).get("place")
-    return {"_id": {"$eq": document["_id"]}, PLACE: place}
+    return {**named(document), PLACE: place}
 
 
 def _in(session: ClientSession | None) -> dict[str, Any]:
