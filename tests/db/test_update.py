@@ -25,6 +25,7 @@ from ptutils.meta.values import Document, Value
         ({"$unset": {"a.0": 1, "a.9": 1}}, {"a": [1, 2]}, {"a": [None, 2]}),
         ({"$unset": {"a.b": 1}}, {"a": [1]}, {"a": [1]}),
         ({"$inc": {"a": 1, "b": 0.5}}, {"b": 1}, {"b": 1.5, "a": 1}),
+        ({"$inc": {"a": 0}}, {"a": 1}, {"a": 1}),
         (
             {"$push": {"a": 1, "b": {"$each": [1, 2]}}},
             {"b": [0]},
@@ -131,3 +132,7 @@ def test_upsert_starts_from(filter: Document, document: Document) -> None:
 def test_upsert_that_contradicts_itself_is_refused(filter: Document, text: str) -> None:
     with pytest.raises(QueryError, match=text):
         seed(filter)
+
+
+def test_increment_of_nothing_keeps_the_sign_of_zero() -> None:
+    assert repr(compile_update({"$inc": {"a": 0}})({"a": -0.0})) == "{'a': -0.0}"

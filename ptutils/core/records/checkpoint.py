@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from blake3 import blake3
 
 from ptutils.core.records.document import SIDECAR, seal, stored_artifacts, unseal
+from ptutils.core.records.shape import CHECKPOINT, STORED_STATE, check
 from ptutils.errors import CorruptError, NotFoundError
 from ptutils.meta.codec import Buffer, Encoded, decode, dumps, loads
 from ptutils.meta.config import Config
@@ -22,6 +23,7 @@ __all__ = [
     "OLDEST_FIRST",
     "STATE_HIDDEN",
     "Checkpoint",
+    "check_state",
     "decode_fields",
     "encode_fields",
     "state_fields",
@@ -57,6 +59,7 @@ class Checkpoint:
     """
 
     def __init__(self, db: DBInterface, document: Document) -> None:
+        check(document, CHECKPOINT, "checkpoints")
         self._db = db
         self._document = document
         self.id: str = document["_id"]
@@ -84,16 +87,8 @@ class Checkpoint:
             NotFoundError: If a part of it is gone.
         """
         document = self._db._one("checkpoints", {"_id": self.id})
+        check_state(document)
         stored = document["state"]
-        digests = [_digest(item) for item in document["artifacts"]]
-        found = _state_digest(stored["skeleton"], stored["types"], digests)
-        if found != stored["digest"]:
-            raise CorruptError(
-                f"cannot load checkpoint {self.id!r}",
-                expected=f"a state with digest {stored['digest']}",
-                got=f"one with digest {found}",
-                fix=_FIX,
-            )
         encoded = Encoded(
             document=loads(stored["skeleton"]),
             types=stored["types"],
@@ -124,6 +119,27 @@ class Checkpoint:
 
     def __repr__(self) -> str:
         return f"Checkpoint({self.id!r}, step={self.step}, epoch={self.epoch})"
+
+
+def check_state(document: Document) -> None:
+    """Refuse a checkpoint's document whose State is not the one that was written.
+
+    It reads no artifacts: their digests are part of the State's.
+
+    Raises:
+        CorruptError: If its digest is another.
+    """
+    check(document, STORED_STATE, "checkpoints")
+    stored = document["state"]
+    digests = [_digest(item) for item in document["artifacts"]]
+    found = _state_digest(stored["skeleton"], stored["types"], digests)
+    if found != stored["digest"]:
+        raise CorruptError(
+            f"cannot load checkpoint {document['_id']!r}",
+            expected=f"a state with digest {stored['digest']}",
+            got=f"one with digest {found}",
+            fix=_FIX,
+        )
 
 
 def state_fields(db: DBInterface, encoded: Encoded) -> Document:
@@ -165,7 +181,7 @@ def decode_fields(
     db: DBInterface, document: Document, names: Iterable[str]
 ) -> dict[str, Value]:
     """Undo :func:`encode_fields`; ``names`` are the fields that it was given."""
-    names = [SIDECAR, *names] if document[SIDECAR] else list(names)
+    names = [SIDECAR, *names] if document.get(SIDECAR) else list(names)
     return unseal({name: document[name] for name in names}, db._get)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ptutils.core.records.living import truthful
+from ptutils.core.records.shape import KIN, check
 from ptutils.meta.values import Document, Value
 
 if TYPE_CHECKING:
@@ -152,6 +153,7 @@ def _children(db: DBInterface, parents: Iterable[str]) -> list[Document]:
 
 
 def _kin(document: Document, *, is_self: bool = False) -> Kin:
+    check(document, KIN, "runs")
     lineage, status = document["lineage"], document["status"]
     return Kin(
         run=document["_id"],

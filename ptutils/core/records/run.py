@@ -12,6 +12,7 @@ from ptutils.core.records.copying import Progress, copy_runs
 from ptutils.core.records.difference import Difference, difference_of
 from ptutils.core.records.lineage import Lineage
 from ptutils.core.records.series import history_of, visible_chunks
+from ptutils.core.records.shape import RUN, check
 from ptutils.core.records.starting import Building
 from ptutils.core.renaming import Rename
 from ptutils.core.results.page import run_html
@@ -349,6 +350,7 @@ class Run:
         return run_html(self)
 
     def _read(self, document: Document) -> None:
+        check(document, RUN, "runs")
         self.document = document
         self.id: str = document["_id"]
         self.experiment: str = document["experiment"]

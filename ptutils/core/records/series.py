@@ -18,7 +18,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
-from ptutils.errors import DecodeError, EncodeError
+from ptutils.core.records.shape import CHUNK, check
+from ptutils.errors import CorruptError, DecodeError, EncodeError
 from ptutils.meta.history import Chunk, History
 from ptutils.meta.values import Document, Value
 
@@ -53,9 +54,16 @@ def visible_chunks(
     place: Mapping[str, int] | None = last
     visible: dict[int, int | None] = {}
     while place is not None:
-        count = place["chunks"]
-        visible[place["segment"]] = None if count == sys.maxsize else count
-        place = segments[place["segment"]]["start"]
+        number, count = place["segment"], place["chunks"]
+        if not 0 <= number < len(segments):
+            raise CorruptError(
+                "cannot read the History of a run",
+                expected=f"one of its {len(segments)} segments",
+                got=f"segment {number}",
+                fix="restore the database from a copy",
+            )
+        visible[number] = None if count == sys.maxsize else count
+        place = segments[number]["start"]
     return visible
 
 
@@ -64,6 +72,9 @@ def history_of(
 ) -> History:
     """Return the History that the visible ones of some chunk documents hold."""
     visible_by_path: dict[str, list[Document]] = {}
+    documents = list(documents)
+    for document in documents:
+        check(document, CHUNK, "history")
     for document in sorted(documents, key=_place):
         bound = visible.get(document["segment"], 0)
         if bound is None or document["index"] < bound:

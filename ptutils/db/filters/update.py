@@ -174,6 +174,8 @@ def _increment(operand: Value) -> _Change:
         total = present + operand
         if type(total) is int and not -_WORD <= total < _WORD:
             raise _wrong("a sum of at most 64 bits", total)
+        if type(total) is type(present) and total == present:
+            return present  # Nothing is written, which keeps a -0.0.
         return total
 
     return increment
