@@ -222,7 +222,7 @@ def test_damaged_database_is_an_error_that_says_how_to_rescue_it(
     content = path.read_bytes()
     path.write_bytes(content[:4096] + b"\xa5" * (len(content) - 4096))
     done = command("ls")
-    assert_is_one_clear_block(done, "CorruptError", "runs.db", ".recover")
+    assert_is_one_clear_block(done, "CorruptError", "runs.db", "verify --repair")
     path.write_bytes(content)
     assert command("ls").code == 0
 

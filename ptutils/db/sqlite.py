@@ -27,7 +27,8 @@ from ptutils.db.indexes import bounds
 from ptutils.db.indexing import build_index, missing_indexes
 from ptutils.db.migrations import migrate
 from ptutils.db.plan import in_natural_order, in_sort_order
-from ptutils.db.store import Store
+from ptutils.db.stamping import is_whole, stamped
+from ptutils.db.store import Store, damaged
 from ptutils.db.tables import Table, make_table, open_table
 from ptutils.db.writing import check_window, duplicate, identify, upserted
 from ptutils.errors import CorruptError, DatabaseError, DecodeError
@@ -73,7 +74,7 @@ class SQLiteInterface(DBInterface):
             table = make_table(connection, collection)
             for document in documents:
                 identity, named = identify(document)
-                if not table.insert(identity, dumps(named), named):
+                if not table.insert(identity, stamped(dumps(named)), named):
                     raise duplicate(named["_id"], collection, self.url)
 
     def _find(
@@ -125,7 +126,7 @@ class SQLiteInterface(DBInterface):
             for place, document in found:
                 before = table.keys_of(document)
                 changed = apply(document)
-                table.replace(place, dumps(changed), before, changed)
+                table.replace(place, stamped(dumps(changed)), before, changed)
             return len(found)
 
     def _delete(self, collection: str, filter: Document) -> int:
@@ -249,16 +250,12 @@ class SQLiteInterface(DBInterface):
 
     def _load(self, text: str) -> Document:
         try:
+            if not is_whole(text):
+                raise ValueError("a text that was changed since")
             # Escapes begin with '$'; without any, the parser in C does it all.
             document: Document = loads(text) if '{"$' in text else json.loads(text)
         except (ValueError, RecursionError, DecodeError) as error:
-            raise CorruptError(
-                "cannot read a document",
-                path=self.url,
-                expected="the JSON text that was stored",
-                got=str(error),
-                fix="restore the database from a copy",
-            ) from error
+            raise damaged("a document", self._store.path, str(error)) from error
         return document
 
 

@@ -22,13 +22,18 @@ from urllib.parse import quote
 from ptutils.db.migrations import FORMAT, NEEDS
 from ptutils.errors import CorruptError, DatabaseError, NotFoundError
 
-__all__ = ["Store"]
+__all__ = ["Store", "damaged"]
 
 _APPLICATION: Final = 0x7074_7574
 _PATIENCE_S: Final = 60.0
 _FORK_PATIENCE_S: Final = 5.0
 _CACHE_KIB: Final = 1 << 15
 _RETRIED: Final = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")
+_DAMAGED: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR")
+"""Of our statements none is wrong: an error in one is a table that is damaged."""
+
+_OUR_TABLE: Final = b"CREATE TABLE artifacts (digest TEXT PRIMARY KEY"
+_LARGEST_PAGE: Final = 1 << 16
 _WHOLE: Final = ("COMMIT", "ROLLBACK")
 _PART: Final = ("RELEASE part", "ROLLBACK TO part", "RELEASE part")
 _OURS: Final = "a SQLite file of ptutils"
@@ -226,10 +231,17 @@ class Store:
         return 0 < version < FORMAT
 
     def _version(self, connection: sqlite3.Connection) -> int:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
-        if application != _APPLICATION and (tables or version):
+        # At once, while others may be making it.
+        version, application, tables = connection.execute(
+            """SELECT user_version, application_id, (SELECT COUNT(*) FROM sqlite_master)
+               FROM pragma_user_version, pragma_application_id"""
+        ).fetchone()
+        is_marked = application == _APPLICATION and version >= 0
+        is_foreign = not is_marked and bool(tables or version)
+        is_later = version > FORMAT and _needs(connection) == NEEDS
+        if is_later or bool(tables) > bool(version) or is_foreign:
+            if _looks_like_ours(self.path):
+                raise damaged("this database", self.path, "a mark that was changed")
             raise self._refusal(_OURS, "one of another program", _ANOTHER)
         return int(version)
 
@@ -266,16 +278,10 @@ class Store:
 
     def _as_ours(self, error: sqlite3.Error) -> DatabaseError:
         name = getattr(error, "sqlite_errorname", "")
-        if name == "SQLITE_NOTADB":
+        if name == "SQLITE_NOTADB" and not _looks_like_ours(self.path):
             return self._refusal(_OURS, "a file that is none", _ANOTHER)
-        if name.startswith("SQLITE_CORRUPT"):
-            return CorruptError(
-                "cannot read this database",
-                path=str(self.path),
-                expected="a whole SQLite file",
-                got=str(error),
-                fix=f"restore a copy, or rescue it: sqlite3 {self.path} .recover",
-            )
+        if name.startswith(_DAMAGED) or not name:  # It could not decode a text.
+            return damaged("this database", self.path, str(error))
         expected, fix = _explain(name)
         return self._refusal(expected, str(error), fix)
 
@@ -287,6 +293,23 @@ class Store:
             got=got,
             fix=fix,
         )
+
+
+def damaged(what: str, path: Path, got: str) -> CorruptError:
+    """Return the error for what a SQLite file holds no longer as it was written."""
+    return CorruptError(
+        f"cannot read {what}",
+        path=str(path),
+        expected="what was stored",
+        got=got,
+        fix=f"see what is lost, and mend it: ptutils verify --repair --db {path}",
+    )
+
+
+def _looks_like_ours(path: Path) -> bool:
+    """Return whether a file that SQLite cannot open was made here."""
+    with path.open("rb") as file:
+        return _OUR_TABLE in file.read(_LARGEST_PAGE)
 
 
 def _make_private(path: Path) -> None:

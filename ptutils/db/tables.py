@@ -90,11 +90,13 @@ class Table:
 
     def text(self, place: int) -> str:
         """Return the text of the document at a place."""
-        (text,) = self.connection.execute(
+        row = self.connection.execute(
             f"SELECT text FROM documents_{self.number} WHERE place = ?",  # noqa: S608
             (place,),
         ).fetchone()
-        return str(text)
+        if row is None:
+            raise sqlite3.DatabaseError("a key of a document that is not there")
+        return str(row[0])
 
     def count(self) -> int:
         """Return how many documents there are."""

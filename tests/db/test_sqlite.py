@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -169,7 +170,7 @@ def test_damaged_file_is_an_error(db: SQLiteInterface) -> None:
     with Path(db.url).open("r+b") as file:
         file.seek(4096)
         file.write(b"\xff" * 4096 * 20)
-    with pytest.raises(CorruptError, match="restore a copy"):
+    with pytest.raises(CorruptError, match="ptutils verify --repair"):
         db._find("c", {})
 
 
@@ -181,12 +182,35 @@ def test_damaged_document_is_an_error(db: SQLiteInterface) -> None:
         db._find("c", {})
 
 
-def test_missing_table_is_an_error_of_ours(db: SQLiteInterface) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DROP TABLE documents_1",
+        "DELETE FROM documents_1",
+        "UPDATE documents_1 SET text = replace(text, '42', '43')",
+        "UPDATE documents_1 SET text = CAST(x'7bff7d' AS TEXT)",
+        "PRAGMA user_version = 0",
+        "PRAGMA user_version = 514",
+        "PRAGMA application_id = 7",
+    ],
+)
+def test_damage_is_an_error_that_names_the_way_to_mend_it(
+    db: SQLiteInterface, damage: str
+) -> None:
+    db._insert("runs", [{"_id": 1, "experiment": 42}])
+    db.close()
+    with closing(sqlite3.connect(db.url)) as connection:
+        connection.execute(damage)
+        connection.commit()
+    with pytest.raises(CorruptError, match="ptutils verify --repair"):
+        db._find("runs", {"experiment": 42}, sort=[("experiment", 1)], limit=1)
+
+
+def test_document_of_an_earlier_format_has_no_stamp(db: SQLiteInterface) -> None:
     db._insert("c", [{"_id": 1}])
     with db._store.writing() as connection:
-        connection.execute("DROP TABLE documents_1")
-    with pytest.raises(DatabaseError, match="an answer from SQLite"):
-        db._find("c", {})
+        connection.execute("UPDATE documents_1 SET text = trim(text, ' ' || x'090a0d')")
+    assert db._find("c", {}) == [{"_id": 1}]
 
 
 @pytest.fixture
