@@ -26,6 +26,7 @@ CATALOGUE = {
     "Duration": "ptutils.core.loop.duration",
     "EarlyStopping": "ptutils.callbacks.early_stopping",
     "Epoch": "ptutils.core.loop.stages",
+    "FileInterface": "ptutils.db.files.interface",
     "Fit": "ptutils.core.loop.stages",
     "FitBatch": "ptutils.core.loop.stages",
     "Gradient": "ptutils.core.loop.stages",

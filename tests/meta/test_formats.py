@@ -131,10 +131,32 @@ def test_other_tools_read_the_tensors_of_a_safetensors_file(tmp_path):
 
 
 def test_storages_that_no_tensor_fills_are_bytes(tmp_path):
-    state = State(a=[torch.ones(2, 2)[:, 0], torch.ones(2, 2).t(), np.ones(1)])
+    state = State(a=[torch.ones(2, 2)[:, 0], torch.ones(2, 2).t(), np.ones(1)[::-1]])
     path = state.save(tmp_path / "state.safetensors")
     assert sorted(safetensors.torch.load_file(path)) == [
         "_ptutils.0", "_ptutils.1", "_ptutils.2",
+    ]  # fmt: skip
+    assert same(State.load(path), state)
+
+
+def test_tensors_are_named_by_the_keys_of_the_program(tmp_path):
+    ones = torch.ones
+    state = State(
+        {"net": {"0.weight": ones(2), "0\udc80": ones(1)}, "array": np.ones(3)}
+    )
+    path = state.save(tmp_path / "state.safetensors")
+    names = sorted(safetensors.torch.load_file(path))
+    assert names == ["array", "net.0.weight", "net.0\ufffd"]
+    assert same(State.load(path), state)
+
+
+def test_names_that_are_taken_or_reserved_are_not_used(tmp_path):
+    ones = torch.ones
+    state = State({"a.b": ones(1), "a": {"b": ones(2)}, "__metadata__": ones(3),
+                   "_ptutils": {"0": ones(4)}, "": ones(5), 1: ones(6)})  # fmt: skip
+    path = state.save(tmp_path / "state.safetensors")
+    assert sorted(safetensors.torch.load_file(path)) == [
+        "1", "_ptutils.1", "_ptutils.2", "_ptutils.3", "a.b", "\u2205",
     ]  # fmt: skip
     assert same(State.load(path), state)
 

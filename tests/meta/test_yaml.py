@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptutils.errors import FormatError
-from ptutils.meta.yaml import read_yaml, write_yaml
+from ptutils.meta.yaml import read_written_yaml, read_yaml, write_yaml
 
 _LEAVES = (
     st.none()
@@ -106,3 +106,19 @@ def test_aliases_of_aliases_do_not_fill_the_memory() -> None:
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
     with pytest.raises(FormatError, match="aliases that unfold to over 1,000,000"):
         read_yaml("\n".join(lines), "here")
+
+
+@given(_PLAIN)
+def test_what_is_written_is_read_fast_and_equal(value: Any) -> None:
+    assert _typed(read_written_yaml(write_yaml(value), "here")) == _typed(value)
+
+
+@pytest.mark.parametrize(
+    "text", ["a: 1\x00", "[" * 3000, "[" * 100_000, "a: 1\na: 2", "a: [1"]
+)
+def test_reading_fast_refuses_in_the_same_words(text: str) -> None:
+    with pytest.raises(FormatError) as slow:
+        read_yaml(text, "here")
+    with pytest.raises(FormatError) as fast:
+        read_written_yaml(text, "here")
+    assert fast.value.what == slow.value.what

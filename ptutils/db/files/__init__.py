@@ -1,0 +1,1 @@
+"""The database as a folder that a person can read."""

@@ -1,0 +1,237 @@
+"""Many files changed as one: all of it, or nothing, whatever happens meanwhile.
+
+New contents are written aside first, in the folder ``.aside``, and made durable. Then
+one file, ``.journal``, says what is to be done: which of them to rename to what, which
+bytes to append where, what to remove. When that is durable the transaction has
+happened; the rest can be repeated as often as needed, and is, by whoever next locks the
+folder for writing, if the process is killed before it is done.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from ptutils.errors import CorruptError, DatabaseError
+
+__all__ = ["ASIDE", "JOURNAL", "Batch", "replay", "sync_folder"]
+
+ASIDE: Final = ".aside"
+JOURNAL: Final = ".journal"
+_LASTING: Final = ("runs", "documents", "artifacts")
+
+
+class Batch:
+    """What a transaction is going to do to the files of a folder.
+
+    Args:
+        root: The folder; all paths are inside it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._renames: dict[str, str] = {}
+        self._appends: dict[str, tuple[int, bytes]] = {}
+        self._removals: set[str] = set()
+        self._aside: list[Path] = []
+
+    def write(self, path: Path, write: Callable[[BinaryIO], None]) -> None:
+        """Replace a file, or make it; ``write`` fills it now, aside."""
+        aside = self._root / ASIDE / secrets.token_hex(8)
+        aside.parent.mkdir(mode=0o700, exist_ok=True)
+        self._aside.append(aside)
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        self._renames[self._inside(path)] = self._inside(aside)
+
+    def move(self, source: Path, target: Path) -> None:
+        """Rename a file that is there."""
+        self._renames[self._inside(target)] = self._inside(source)
+
+    def append(self, path: Path, offset: int, content: bytes) -> None:
+        """Write at the end of a file; what lies past the offset is cut off."""
+        self._appends[self._inside(path)] = offset, content
+
+    def remove(self, path: Path) -> None:
+        """Remove a file, and the folders that are empty then."""
+        self._removals.add(self._inside(path))
+
+    def commit(self) -> None:
+        """Do it all, durably; the folder must be locked for writing.
+
+        Raises:
+            OSError: If there is no room, say; then nothing was done.
+        """
+        steps = {
+            "renames": [[old, new] for new, old in self._renames.items()],
+            "appends": [
+                [path, offset, base64.b64encode(content).decode()]
+                for path, (offset, content) in self._appends.items()
+            ],
+            "removals": sorted(self._removals - self._renames.keys()),
+        }
+        if not any(steps.values()):
+            return
+        for path in (*self._renames, *self._appends):
+            make_folder(self._root, (self._root / path).parent)
+        with self._reserved():
+            # One rename is whole by itself.
+            if len(self._renames) != 1 or self._appends or self._removals:
+                write_whole(self._root / JOURNAL, json.dumps(steps).encode())
+        _do(self._root, steps)
+
+    def discard(self) -> None:
+        """Remove what was written aside and never came to its place."""
+        for aside in self._aside:
+            aside.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _reserved(self) -> Iterator[None]:
+        """Take the room for what is appended, while going back is possible."""
+        ends: list[tuple[Path, int]] = []
+        try:
+            for name, (offset, content) in self._appends.items():
+                path = self._root / name
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+                try:
+                    ends.append((path, offset))
+                    os.posix_fallocate(descriptor, offset, len(content))
+                finally:
+                    os.close(descriptor)
+            yield
+        except OSError:
+            for path, offset in ends:
+                os.truncate(path, offset)
+            raise
+
+    def _inside(self, path: Path) -> str:
+        return path.relative_to(self._root).as_posix()
+
+
+def replay(root: Path) -> bool:
+    """Finish the transaction of a process that was killed; the lock must be held.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        CorruptError: If its journal cannot be read.
+    """
+    try:
+        text = (root / JOURNAL).read_bytes()
+    except FileNotFoundError:
+        return False
+    try:
+        steps = json.loads(text)
+        _do(root, steps)
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptError(
+            "cannot finish a transaction",
+            path=str(root / JOURNAL),
+            expected="the journal as it was written",
+            got=str(error),
+            fix="remove this file: what it describes was never acknowledged",
+        ) from error
+    return True
+
+
+def make_folder(root: Path, folder: Path) -> None:
+    """Make a folder below the root durably, for the owner only."""
+    if folder.is_dir():
+        return
+    make_folder(root, folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that appears whole and durable, for the owner only."""
+    aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _do(root: Path, steps: dict[str, Any]) -> None:
+    """Do what a journal says; doing it twice is doing it once."""
+    changed: set[Path] = set()
+    try:
+        for old, new in steps["renames"]:
+            with contextlib.suppress(FileNotFoundError):  # It was renamed already.
+                _inside(root, old).replace(_inside(root, new))
+            changed.add(_inside(root, new).parent)
+        for name, offset, content in steps["appends"]:
+            _append(_inside(root, name), offset, base64.b64decode(content))
+            changed.add(_inside(root, name).parent)
+        for name in steps["removals"]:
+            _inside(root, name).unlink(missing_ok=True)
+            changed.add(_inside(root, name).parent)
+        for folder in changed:
+            _settle(root, folder)
+        (root / JOURNAL).unlink(missing_ok=True)
+    except OSError as error:
+        raise DatabaseError(
+            "cannot finish a transaction",
+            path=str(root),
+            expected="room, and the right to write",
+            got=f"{error.strerror or error}: {error.filename}",
+            fix="mend that; it is finished when the database is next used",
+        ) from error
+
+
+def _append(path: Path, offset: int, content: bytes) -> None:
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+        file.seek(offset)
+        file.write(content)
+        file.truncate()
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _settle(root: Path, folder: Path) -> None:
+    """Make a folder's names durable; remove it, and those above it, if empty."""
+    while folder not in _kept(root):
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            pass
+        except OSError:  # It is not empty.
+            break
+        folder = folder.parent
+    sync_folder(folder)
+
+
+def _kept(root: Path) -> Iterable[Path]:
+    return (root, *(root / name for name in _LASTING))
+
+
+def _inside(root: Path, name: str) -> Path:
+    if name.startswith("/") or ".." in name.split("/"):
+        raise ValueError(f"{name!r} leads out of the folder")
+    return root / name

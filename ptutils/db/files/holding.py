@@ -1,0 +1,320 @@
+"""Where artifacts lie: in the checkpoints' files, and in packs in ``artifacts``.
+
+Both are safetensors files. The header of a checkpoint's file tells under ``ptutils``
+the digest of each tensor; in a pack the names are the digests. A checkpoint that is
+deleted leaves its file as a pack, because what was put stays until it is dropped.
+
+When an artifact was last put is the time of its file, or what the JSON beside a pack
+says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from ptutils.core.dbinterface import Stored
+from ptutils.core.records.identity import now
+from ptutils.db.artifacts import Packs, Place, absent
+from ptutils.db.files.batch import Batch, sync_folder, write_whole
+from ptutils.db.files.lock import Lock
+from ptutils.errors import CorruptError
+from ptutils.meta.codec import Buffer
+from ptutils.meta.values import Document
+
+__all__ = ["Held", "Holding", "entries_in", "is_digest", "metadata_of"]
+
+_METADATA: Final = "ptutils"
+_DIGITS: Final = frozenset("0123456789abcdef")
+_LONGEST_HEADER: Final = 1 << 28
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """An artifact in a file.
+
+    Attributes:
+        digest: Its address.
+        offset: Where it begins.
+        size: In bytes.
+        is_inline: Whether it belongs to a checkpoint's document, and is no artifact.
+    """
+
+    digest: str
+    offset: int
+    size: int
+    is_inline: bool = False
+
+
+_Stamp = tuple[int, int, int]
+_File = tuple[_Stamp, dict[str, Held]]
+
+
+class Holding:
+    """All artifacts of a folder; the lock must be held where nothing else is said.
+
+    Args:
+        root: The folder of the database.
+        lock: Its lock.
+    """
+
+    def __init__(self, root: Path, lock: Lock) -> None:
+        self._root = root
+        self._lock = lock
+        self._folder = root / "artifacts"
+        self._packs = Packs(root)
+        self._files: dict[Path, _File] = {}
+        self._paths: dict[str, set[Path]] = {}
+        self._count = -1
+
+    def look(self) -> None:
+        """Learn what changed, if the count of transactions says that something did."""
+        count = self._lock.count
+        if count == self._count:
+            return
+        self._packs.close()
+        seen = {path: os.stat(path) for path in self._present()}
+        for path in self._files.keys() - seen.keys():
+            self._forget(path)
+        for path, stat in seen.items():
+            stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+            if path not in self._files or self._files[path][0] != stamp:
+                self._forget(path)
+                self._learn(path, stamp)
+        self._count = count
+
+    def close(self) -> None:
+        """Let go of mapped files."""
+        self._packs.close()
+        self._count = -1
+
+    def size(self, digest: str) -> int:
+        """Return the size of an artifact.
+
+        Raises:
+            NotFoundError: If it is not here.
+        """
+        return self._held(digest)[1].size
+
+    def read(self, digest: str) -> memoryview:
+        """Return an artifact, verified.
+
+        Raises:
+            NotFoundError: If it is not here.
+            CorruptError: If its bytes are not what they were.
+        """
+        path, held = self._held(digest)
+        place = Place(pack=self._inside(path), offset=held.offset, size=held.size)
+        return self._packs.read(digest, place)
+
+    def renew(self, digests: Iterable[str]) -> set[str]:
+        """Note that artifacts were put now; return those that are here."""
+        self.look()
+        here = {each for each in digests if self._is_kept(each)}
+        by_path: dict[Path, set[str]] = {}
+        for digest in here:
+            by_path.setdefault(self._best(digest), set()).add(digest)
+        for path, some in by_path.items():
+            if path.parent == self._folder:
+                puts = {**self._puts(path), **dict.fromkeys(some, _milliseconds())}
+                write_whole(_beside(path), json.dumps({"put": puts}).encode())
+            else:
+                os.utime(path)
+        return here
+
+    def write(self, artifacts: Mapping[str, Buffer]) -> Path:
+        """Write a new pack and return where; no lock is needed."""
+        places = Packs(self._folder).write(artifacts)
+        path = self._folder / next(iter(places.values())).pack
+        moment = time.time_ns()  # The clock of file systems is a little behind.
+        os.utime(path, ns=(moment, moment))
+        return path
+
+    def stored(self, digests: Iterable[str] | None) -> dict[str, Stored]:
+        """Return size and last put of the digests, or of all."""
+        self.look()
+        asked = self._paths if digests is None else set(digests) & self._paths.keys()
+        return {each: self._stored(each) for each in asked if self._is_kept(each)}
+
+    def drop(self, digests: Collection[str], before: datetime) -> int:
+        """Forget artifacts in packs; return how many bytes that frees."""
+        old = {
+            digest
+            for digest, stored in self.stored(digests).items()
+            if stored.put < before
+        }
+        freed = 0
+        for path in [path for path in self._files if path.parent == self._folder]:
+            inside = self._files[path][1]
+            gone = [inside[digest] for digest in old & inside.keys()]
+            if gone:
+                freed += sum(held.size for held in gone)
+                self._shrink(path, [h for d, h in inside.items() if d not in old])
+        return freed
+
+    def release(self, batch: Batch, tensors: Path) -> None:
+        """Let go of a checkpoint's file; what was put there stays, in a pack."""
+        self.look()
+        held = self._files.get(tensors, ((0, 0, 0), {}))[1].values()
+        if any(not each.is_inline for each in held):
+            pack = self._folder / f"{secrets.token_hex(16)}.safetensors"
+            batch.move(tensors, pack)
+        else:
+            batch.remove(tensors)
+
+    def absorb(self, batch: Batch, digests: Collection[str]) -> None:
+        """Remove the packs that hold nothing but what a new checkpoint holds too."""
+        self.look()
+        paths = {path for digest in digests for path in self._paths.get(digest, ())}
+        for path in paths:
+            if path.parent == self._folder and set(digests).issuperset(
+                self._files[path][1]
+            ):
+                batch.remove(path)
+                batch.remove(_beside(path))
+
+    def _present(self) -> Iterator[Path]:
+        yield from self._folder.glob("*.safetensors")
+        yield from self._root.glob("runs/*/checkpoints/*.safetensors")
+
+    def _learn(self, path: Path, stamp: _Stamp) -> None:
+        try:
+            found = entries_in(path)
+        except CorruptError:
+            return  # Verification tells; what is asked for is not found.
+        self._files[path] = stamp, {held.digest: held for held in found}
+        for held in found:
+            self._paths.setdefault(held.digest, set()).add(path)
+
+    def _forget(self, path: Path) -> None:
+        for digest in self._files.pop(path, ((), {}))[1]:
+            paths = self._paths[digest]
+            paths.discard(path)
+            if not paths:
+                del self._paths[digest]
+
+    def _held(self, digest: str) -> tuple[Path, Held]:
+        self.look()
+        if digest not in self._paths:
+            raise absent(digest, str(self._root))
+        path = self._best(digest)
+        return path, self._files[path][1][digest]
+
+    def _best(self, digest: str) -> Path:
+        """Return the file to read from: a checkpoint's, if there is one."""
+        return max(self._paths[digest], key=lambda path: path.parent != self._folder)
+
+    def _is_kept(self, digest: str) -> bool:
+        """Return whether it is an artifact, and not only a part of a document."""
+        return any(
+            not self._files[path][1][digest].is_inline
+            for path in self._paths.get(digest, ())
+        )
+
+    def _stored(self, digest: str) -> Stored:
+        put = datetime.fromtimestamp(self._latest_put(digest) / 1000, UTC)
+        return Stored(size=self.size(digest), put=put)
+
+    def _latest_put(self, digest: str) -> int:
+        """Return when an artifact was last put, in milliseconds since 1970."""
+        return max(self._put_ms(path, digest) for path in self._paths[digest])
+
+    def _put_ms(self, path: Path, digest: str) -> int:
+        written = self._files[path][0][1] // 1_000_000
+        told = self._puts(path) if path.parent == self._folder else {}
+        return max(written, told.get(digest, 0))
+
+    def _puts(self, path: Path) -> dict[str, int]:
+        try:
+            told = json.loads(_beside(path).read_bytes())["put"]
+            return {name: int(value) for name, value in told.items()}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return {}
+
+    def _shrink(self, path: Path, kept: Sequence[Held]) -> None:
+        """Replace a pack by one with what is kept; the lock is held for writing."""
+        left = [held for held in kept if not held.is_inline]
+        if left:
+            puts = {held.digest: self._latest_put(held.digest) for held in left}
+            content = {held.digest: self._view(path, held) for held in left}
+            new = self.write(content)
+            write_whole(_beside(new), json.dumps({"put": puts}).encode())
+            os.utime(new, (0, 0))  # From now on the JSON tells.
+        path.unlink()
+        _beside(path).unlink(missing_ok=True)
+        sync_folder(self._folder)
+
+    def _view(self, path: Path, held: Held) -> memoryview:
+        place = Place(pack=self._inside(path), offset=held.offset, size=held.size)
+        return self._packs.read(held.digest, place)
+
+    def _inside(self, path: Path) -> str:
+        return path.relative_to(self._root).as_posix()
+
+
+def metadata_of(told: Sequence[Document]) -> dict[str, str]:
+    """Return what the header of a checkpoint's file tells of its tensors."""
+    digests = {each["tensor"]: each["blake3"] for each in told}
+    inline = [each["tensor"] for each in told if each.get("inline")]
+    return {_METADATA: json.dumps({"blake3": digests, "inline": inline})}
+
+
+def entries_in(path: Path) -> list[Held]:
+    """Return what the header of a file says that it holds.
+
+    Raises:
+        CorruptError: If it is no whole safetensors file.
+    """
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            length = int.from_bytes(file.read(8), "little")
+            if not 0 < length <= min(size - 8, _LONGEST_HEADER):
+                raise ValueError(f"a header of {length} bytes in a file of {size}")
+            return _entries(json.loads(file.read(length)), 8 + length, size)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CorruptError(
+            "cannot read the tensors",
+            path=str(path),
+            expected="a whole safetensors file",
+            got=str(error),
+            fix="restore it from a copy",
+        ) from error
+
+
+def is_digest(value: object) -> bool:
+    """Return whether this could be the address of an artifact."""
+    return isinstance(value, str) and len(value) == 64 and _DIGITS.issuperset(value)
+
+
+def _entries(header: dict[str, Any], start: int, size: int) -> list[Held]:
+    metadata = json.loads(header.pop("__metadata__", {}).get(_METADATA, "{}"))
+    digests, inline = metadata.get("blake3", {}), set(metadata.get("inline", ()))
+    found = []
+    for name, entry in header.items():
+        first, last = entry["data_offsets"]
+        if not 0 <= first <= last <= size - start:
+            raise ValueError(
+                f"{name!r} past the end, at {last} of {size - start} bytes"
+            )
+        digest = digests.get(name, name)
+        if is_digest(digest):
+            place = {"offset": start + first, "size": last - first}
+            found.append(Held(digest=digest, is_inline=name in inline, **place))
+    # Of one content twice, the one that is an artifact is the one to know.
+    return sorted(found, key=lambda held: not held.is_inline)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _milliseconds() -> int:
+    return int(now().timestamp() * 1000)
