@@ -1,0 +1,1 @@
+"""What ``benchmarks/database.py`` measures: ptutils' databases, and its peers."""
