@@ -5,8 +5,11 @@ A client must not cross a fork: the child opens its own when it next needs one.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+import weakref
+from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
 from bson.codec_options import CodecOptions
@@ -79,6 +82,12 @@ class Connection:
             self._has_transactions = "setName" in about or "msg" in about
         return self._has_transactions
 
+    @contextlib.contextmanager
+    def one_thread(self) -> Iterator[None]:
+        """Keep out other threads, from an imitation that bears no two at once."""
+        with contextlib.nullcontext() if self.is_real else self._lock:
+            yield
+
     def collection(self, name: str) -> Documents:
         """Return a collection; writes to it are durable when they return."""
         found: Documents = self._database(OPTIONS).get_collection(name)
@@ -98,8 +107,7 @@ class Connection:
         """Close the client, if it is ours; the next use opens another."""
         with self._lock:
             if self._client is not None and self._given is None:
-                if self._pid == os.getpid():
-                    self._client.close()
+                self._finish()
                 self._client = None
 
     def _database(self, options: Any) -> Database[dict[str, Any]]:
@@ -125,9 +133,15 @@ class Connection:
             if self._given is not None and self._client is not None:
                 self._pid = os.getpid()  # The caller's own, who knows of the fork.
                 return
-            self._client = _connected(self.address.to_connect())
-            self._pid = os.getpid()
+            client = _connected(self.address.to_connect())
+            self._finish = weakref.finalize(self, _close, client, os.getpid())
+            self._client, self._pid = client, os.getpid()
             self._has_transactions = None
+
+
+def _close(client: MongoClient[dict[str, Any]], pid: int) -> None:
+    if pid == os.getpid():  # What a fork inherited belongs to the parent.
+        client.close()
 
 
 def _connected(url: str) -> MongoClient[dict[str, Any]]:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Final
 
-from bson.errors import BSONError
+from bson.errors import BSONError, InvalidBSON
 from pymongo.errors import (
     ConfigurationError,
     ConnectionFailure,
@@ -56,6 +56,8 @@ def is_refused(error: PyMongoError) -> bool:
 
 def does_not_fit(error: Exception) -> bool:
     """Return whether a document is too large, or too deep, for the server."""
+    if isinstance(error, InvalidBSON):
+        return False  # It was read, not written.
     if isinstance(error, BSONError | DocumentTooLarge | RecursionError):
         return True
     return isinstance(error, PyMongoError) and is_refused(error)

@@ -178,7 +178,7 @@ class MongoInterface(DBInterface):
 
     @contextlib.contextmanager
     def _using(self) -> Iterator[None]:
-        with translated(self._connection.address):
+        with self._connection.one_thread(), translated(self._connection.address):
             if not self._is_checked:
                 self._is_checked = True
                 try:

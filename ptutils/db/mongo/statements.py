@@ -126,7 +126,9 @@ class Statements:
 
         def write(target: Documents, session: ClientSession | None) -> list[Document]:
             order = None if pinned else list(IN_ORDER)
-            found = target.find_one_and_update(
+            # The server's answer holds other values besides the document.
+            lenient = self._connection.lenient(target.name)
+            found = lenient.find_one_and_update(
                 wanted, change, projection=shown, sort=order, **_in(session)
             )
             return [] if found is None else [found]
