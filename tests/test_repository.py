@@ -63,11 +63,13 @@ class Reader:
                 self.succeed(["bash", "-c", self.spell(command)])
 
     def spell(self, command: str) -> str:
-        """Put the newest run's id where a page says RUN."""
-        if not re.search(r"\bRUN\b", command):
+        """Put the newest run's id where a page says RUN, the next one's for OTHER."""
+        if not re.search(r"\b(RUN|OTHER)\b", command):
             return command
         listing = run(["ptutils", "ls"], self.folder).stdout.splitlines()
-        return re.sub(r"\bRUN\b", listing[1].split("\t")[0], command)
+        ids = [line.split("\t")[0] for line in listing[1:]]
+        spelled = re.sub(r"\bRUN\b", ids[0], command)
+        return re.sub(r"\bOTHER\b", lambda _: ids[1], spelled)
 
     def succeed(self, command: list[str]) -> None:
         done = run(command, self.folder)

@@ -2,50 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import time
+from collections.abc import Callable, Container
+from typing import Any, Final
 
 import typer
 
 from ptutils.cli.options import Database, RunId, open_database
+from ptutils.meta.status import Phase
 
-__all__ = ["ask", "checkpoint", "pause", "stop"]
+__all__ = ["checkpoint", "go_on", "pause", "stop"]
 
-_PATIENCE_S = 10.0  # A run looks every two seconds, between two steps.
+_PATIENCE_S = 10.0  # A run looks every two seconds, and obeys between two steps.
+_LOOK_S = 0.1
+_ENDED: Final = set(Phase) - {Phase.RUNNING, Phase.PAUSED}
 
 
 def stop(run: RunId, db: Database = None) -> None:
     """Let a running RUN save itself and end."""
     with open_database(db) as database:
-        ask(database.runs.get(run), "stops", lambda found: found.stop())
+        found = database.runs.get(run)
+        _ask(found, found.stop, "is about to stop", "has stopped", _ENDED)
 
 
 def pause(run: RunId, db: Database = None) -> None:
-    """Let a running RUN wait until it is resumed."""
+    """Let a running RUN save itself and wait until it is resumed."""
     with open_database(db) as database:
-        ask(database.runs.get(run), "pauses", lambda found: found.pause())
+        found = database.runs.get(run)
+        _ask(found, found.pause, "is about to pause", "is paused", {Phase.PAUSED})
 
 
 def checkpoint(run: RunId, db: Database = None) -> None:
     """Let a running RUN save a checkpoint now."""
     with open_database(db) as database:
         found = database.runs.get(run)
-        ask(found, "saves a checkpoint", lambda each: each.ask_for_checkpoint())
+        _ask(found, found.ask_for_checkpoint, "", "saves a checkpoint", set(Phase))
 
 
-def ask(run: Any, answer: str, request: Callable[[Any], None]) -> None:
-    """Ask something of a living run, and say whether it has seen it.
+def go_on(run: Any) -> None:
+    """Let a paused ``run`` go on in the process that holds it."""
+    _ask(run, run.go_on, "is about to go on", "goes on", {Phase.RUNNING})
+
+
+def _ask(
+    run: Any,
+    request: Callable[[], None],
+    doing: str,
+    done: str,
+    phases: Container[Phase],
+) -> None:
+    """Ask, wait until the run has seen it and entered a phase, and say how far it is.
 
     Args:
-        run: Which.
-        answer: What a run does that has seen it.
-        request: Asks for it.
+        run: A living one.
+        request: Asks it.
+        doing: What it does when it has seen the request.
+        done: What it did when it is in one of ``phases``.
+        phases: Those that were asked for.
     """
-    request(run)
-    if run.wait(_PATIENCE_S):
-        typer.echo(f"run {run.id} {answer}")
-    else:
+    until = time.monotonic() + _PATIENCE_S
+    request()
+    if not run.wait(_PATIENCE_S):
         typer.echo(
-            f"run {run.id} was asked; it has not answered within {_PATIENCE_S:.0f} s",
+            f"run {run.id} was asked, and has not seen it within {_PATIENCE_S:.0f} s",
             err=True,
         )
+        return
+    while run.refresh().status.phase not in phases:
+        if time.monotonic() > until:
+            typer.echo(f"run {run.id} {doing}")
+            return
+        time.sleep(_LOOK_S)
+    typer.echo(f"run {run.id} {done}")

@@ -23,7 +23,7 @@ def tag(
     ] = False,
     db: Database = None,
 ) -> None:
-    """Tag RUN with words that queries find; with none, list its tags."""
+    """Tag RUN with words that queries find, or list its tags."""
     with open_database(db) as database:
         found = database.runs.get(run)
         if words:

@@ -17,9 +17,9 @@ from ptutils.cli.options import USUAL_DB, hide_passwords
 from ptutils.core.results.cells import printable
 from ptutils.errors import PtutilsError
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "main"]
 
-_FILES: Final = {
+COMMANDS: Final = {
     "run": "run",
     "resume": "resume",
     "branch": "branch",
@@ -76,10 +76,10 @@ def _app(arguments: list[str]) -> typer.Typer:
         rich_markup_mode=None,
     )
     app.callback()(_start)
-    asked = [name for name in _FILES if name in arguments]
+    asked = [name for name in COMMANDS if name in arguments]
     is_help = not asked or "--help" in arguments[:1]
-    for name in _FILES if is_help else asked:
-        module = importlib.import_module(f"ptutils.cli.{_FILES[name]}")
+    for name in COMMANDS if is_help else asked:
+        module = importlib.import_module(f"ptutils.cli.{COMMANDS[name]}")
         command = getattr(module, f"{name}_" if keyword.iskeyword(name) else name)
         has_arguments = name not in _WITHOUT_ARGUMENTS
         app.command(name, no_args_is_help=has_arguments)(command)

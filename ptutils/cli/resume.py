@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ptutils.cli.asking import ask
+from ptutils.cli.asking import go_on
 from ptutils.cli.options import Database, Overrides, RunId, Step, Trust, open_database
 from ptutils.cli.training import changes_in, train
 from ptutils.meta.status import Phase
@@ -24,7 +24,7 @@ def resume(
     database = open_database(db)
     found = database.runs.get(run)
     if found.status.phase is Phase.PAUSED and not overrides and step is None:
-        ask(found, "goes on", lambda paused: paused.go_on())
+        go_on(found)
     else:
         changes = changes_in(found, overrides)
         train(found.resume(changes, step=step, trust=trust or []))

@@ -33,7 +33,7 @@ def test_listing_runs_loads_no_torch(command: Command, tmp_path: Path) -> None:
     loaded = set(done.stdout.splitlines()[-1].split())
 
     assert "sqlite3" in loaded
-    assert not loaded & {"torch", "numpy", "pandas", "pymongo"}
+    assert not loaded & {"torch", "numpy", "pandas", "pymongo", "matplotlib", "rich"}
 
 
 def test_progress_can_be_turned_off(terminal: Terminal, tmp_path: Path) -> None:
