@@ -88,21 +88,17 @@ def _packages() -> Iterator[tuple[str, str]]:
     """Yield name and version of every installed package that is imported."""
     imported = {name.partition(".")[0] for name in list(sys.modules)}
     for folder in sys.path:
-        for installed in _installed(folder):
+        for installed in Path(folder or ".").glob("*.dist-info"):
             match = _INSTALLED.fullmatch(installed.name)
-            if match is None:
-                continue
-            module = re.sub(r"[-.]", "_", match[1])
-            if not imported.isdisjoint((module, module.lower())) or (
-                not imported.isdisjoint(_modules(installed))
-            ):
+            if match and _is_any_of(imported, match[1], installed):
                 yield re.sub(r"[-_.]+", "-", match[1]).lower(), match[2]
 
 
-def _installed(folder: str) -> list[Path]:
-    with suppress(OSError):
-        return list(Path(folder or ".").glob("*.dist-info"))
-    return []
+def _is_any_of(imported: set[str], name: str, installed: Path) -> bool:
+    module = re.sub(r"[-.]", "_", name)
+    if module in imported or module.lower() in imported:
+        return True  # As most are: nothing needs to be read.
+    return not imported.isdisjoint(_modules(installed))
 
 
 @functools.cache

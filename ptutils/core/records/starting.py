@@ -151,7 +151,7 @@ def _require_home(run: Run) -> None:
             path=run.db.url,
             expected=f"the run in {home}, which was out of reach when this was written",
             got="what could not be written there",
-            fix=f"bring it back: ptutils import {run.db.url} --db {home}",
+            fix=f"ptutils import {run.db.url} --db {home}",
         )
 
 

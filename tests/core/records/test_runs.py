@@ -135,7 +135,7 @@ def test_lost_run_reads_as_lost_where_nothing_can_be_written() -> None:
     (found,) = writer.db.runs.find({"status.phase": "lost"})
     assert found.status.phase == "lost"
     assert not writer.db.runs.find({"status.phase": "running"})
-    assert found._db is writer.db
+    assert found.db is writer.db
 
 
 def test_found_runs_are_a_sequence(writer: Writer) -> None:

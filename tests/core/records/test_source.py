@@ -186,10 +186,6 @@ def test_package_is_known_by_what_it_is_imported_as(
     }
 
 
-def test_folder_that_cannot_be_read_has_no_packages(tmp_path: Path) -> None:
-    assert source._installed(f"{tmp_path}/\0") == []
-
-
 def test_processor_is_known_by_its_model(tmp_path: Path) -> None:
     info = tmp_path / "cpuinfo"
     info.write_text("processor : 0\nmodel name : Fast 9000\n")
