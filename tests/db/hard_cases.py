@@ -7,6 +7,7 @@ against which everybody can check a database without a mongod.
 from __future__ import annotations
 
 import math
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +17,7 @@ from bson.codec_options import CodecOptions
 
 from ptutils.meta.codec import dumps
 from ptutils.meta.values import Document, Value
-from tests.db.conftest import running
+from tests.mongod import running_mongod
 
 ANSWERS: Final = (
     Path(__file__).parents[2] / "ptutils" / "testing" / "contract" / "answers.json"
@@ -350,5 +351,9 @@ def written(answers: Document) -> str:
 
 
 if __name__ == "__main__":
-    with running() as client:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_mongod(Path(folder)) as server,
+        pymongo.MongoClient(server.url, tz_aware=True) as client,
+    ):
         ANSWERS.write_text(written(answers(client)))

@@ -22,7 +22,9 @@ from hypothesis import strategies as st
 import ptutils.db.plan
 from ptutils.core.dbinterface import DBInterface
 from ptutils.core.records.document import plain_filter
+from ptutils.db.files.interface import FileInterface
 from ptutils.db.memory import MemoryInterface
+from ptutils.db.mongo.interface import MongoInterface
 from ptutils.db.sqlite import SQLiteInterface
 from ptutils.errors import QueryError
 from ptutils.meta.values import Document, Value
@@ -41,7 +43,7 @@ def generated(examples: int) -> Callable[[Any], Any]:
     """Run a test with so many random states, or with many more of them."""
     given_chance = given(chance=st.randoms(use_true_random=True))
     relaxed = settings(
-        max_examples=examples * (40 if IS_SOAK else 1),
+        max_examples=examples * (50 if IS_SOAK else 1),
         suppress_health_check=list(HealthCheck),
     )
     return lambda test: relaxed(given_chance(test))
@@ -55,10 +57,11 @@ def collection(mongo: pymongo.MongoClient) -> Iterator[Any]:
     mongo.drop_database("ptutils")
 
 
-@pytest.fixture(scope="module", params=["memory", "sqlite"])
-def make(request: Any, tmp_path_factory: Any) -> Make:
+@pytest.fixture(scope="module", params=["memory", "sqlite", "files", "mongodb"])
+def make(request: Any, mongo: pymongo.MongoClient, tmp_path_factory: Any) -> Make:
     """A function that gives an empty database; SQLite's has some indexes."""
     numbers = itertools.count()
+    host, port = mongo.address or ("", 0)
     folder: Path = tmp_path_factory.mktemp("databases")
 
     def sqlite() -> DBInterface:
@@ -68,7 +71,17 @@ def make(request: Any, tmp_path_factory: Any) -> Make:
             db.create_index("c", path)
         return db
 
-    return {"memory": MemoryInterface, "sqlite": sqlite}[request.param]
+    def mongodb() -> DBInterface:
+        mongo.drop_database("ptutils_other")
+        return MongoInterface(f"mongodb://{host}:{port}/ptutils_other")
+
+    kinds: dict[str, Make] = {
+        "memory": MemoryInterface,
+        "sqlite": sqlite,
+        "files": lambda: FileInterface(str(folder / str(next(numbers)))),
+        "mongodb": mongodb,
+    }
+    return kinds[request.param]
 
 
 def answer(ask: Callable[..., Value], *args: Value, **kwargs: Value) -> str:
@@ -94,7 +107,7 @@ def window_of(chance: random.Random, sort: list[tuple[str, int]]) -> Document:
     }
 
 
-@generated(100)
+@generated(30)
 def test_queries_are_answered_as_by_mongod(
     collection: Any, make: Make, chance: random.Random
 ) -> None:
@@ -117,7 +130,7 @@ def test_queries_are_answered_as_by_mongod(
             assert answer(plain_filter, asked) == repr(asked)
 
 
-@generated(30)
+@generated(10)
 def test_equals_of_a_sort_stay_in_order_of_insertion(
     make: Make, chance: random.Random
 ) -> None:
@@ -135,7 +148,7 @@ def test_equals_of_a_sort_stay_in_order_of_insertion(
             assert ours == wanted, (made.documents, asked, window)
 
 
-@generated(50)
+@generated(20)
 def test_updates_change_what_mongod_changes(
     collection: Any, make: Make, chance: random.Random
 ) -> None:
@@ -152,7 +165,7 @@ def test_updates_change_what_mongod_changes(
             assert answer(db._find, "c", which) == answer(collection.find, which)
 
 
-@generated(30)
+@generated(10)
 def test_updates_and_deletions_of_many_leave_what_mongod_leaves(
     collection: Any, make: Make, chance: random.Random
 ) -> None:
@@ -186,7 +199,7 @@ def describes_nothing(filter: Value) -> bool:
     return isinstance(filter, list) and any(map(describes_nothing, filter))
 
 
-@generated(40)
+@generated(15)
 def test_upserts_insert_what_mongod_inserts(
     collection: Any, make: Make, chance: random.Random
 ) -> None:
