@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable, Container
 from typing import Any, Final
 
-import typer
-
 from ptutils.cli.options import Database, RunId, open_database
+from ptutils.cli.printing import say
 from ptutils.meta.status import Phase
 
 __all__ = ["checkpoint", "go_on", "pause", "stop"]
@@ -63,14 +62,14 @@ def _ask(
     until = time.monotonic() + _PATIENCE_S
     request()
     if not run.wait(_PATIENCE_S):
-        typer.echo(
+        say(
             f"run {run.id} was asked, and has not seen it within {_PATIENCE_S:.0f} s",
             err=True,
         )
         return
     while run.refresh().status.phase not in phases:
         if time.monotonic() > until:
-            typer.echo(f"run {run.id} {doing}")
+            say(f"run {run.id} {doing}")
             return
         time.sleep(_LOOK_S)
-    typer.echo(f"run {run.id} {done}")
+    say(f"run {run.id} {done}")

@@ -10,7 +10,8 @@ import typer
 import ptutils
 from ptutils.cli.options import Database, Json, open_database
 from ptutils.cli.plain import plain_run
-from ptutils.cli.printing import print_json
+from ptutils.cli.printing import print_json, say
+from ptutils.core.results.cells import printable
 
 __all__ = ["export", "import_"]
 
@@ -64,7 +65,9 @@ def import_(
 
 def _show_progress(run: str, done: int, total: int) -> None:
     if sys.stderr.isatty():
-        typer.echo(f"\rrun {run}: {done} of {total}", nl=done == total, err=True)
+        typer.echo(
+            f"\rrun {printable(run)}: {done} of {total}", nl=done == total, err=True
+        )
 
 
 def _say(runs: list[Any], target: Any, json: bool) -> None:
@@ -72,6 +75,6 @@ def _say(runs: list[Any], target: Any, json: bool) -> None:
         print_json([plain_run(run) for run in runs])
         return
     for run in runs:
-        typer.echo(f"run {run.id} is in {target.url}")
+        say(f"run {run.id} is in {target.url}")
     if not runs:
-        typer.echo("no run matches", err=True)
+        say("no run matches", err=True)

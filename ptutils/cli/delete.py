@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ptutils.cli.options import Database, RunIds, open_database
+from ptutils.cli.printing import say
 from ptutils.core.results.cells import one_line
 
 __all__ = ["delete"]
@@ -25,7 +26,7 @@ def delete(
             _ask(list(found.values()))
         for each in found.values():
             each.delete()
-            typer.echo(f"run {each.id} is deleted")
+            say(f"run {each.id} is deleted")
 
 
 def _ask(runs: list[Any]) -> None:
@@ -41,5 +42,5 @@ def _ask(runs: list[Any]) -> None:
             f"step {run.status.progress['step']}",
         ]
         told = ", ".join(one_line(str(word)) for word in words if word)
-        typer.echo(f"run {run.id}: {told}")
+        say(f"run {run.id}: {told}")
     typer.confirm("Delete for good?", abort=True)

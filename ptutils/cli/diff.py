@@ -8,7 +8,7 @@ import typer
 
 import ptutils
 from ptutils.cli.options import Database, Json, RunId, open_database
-from ptutils.cli.printing import print_json, print_table
+from ptutils.cli.printing import print_json, print_table, say
 from ptutils.meta.codec import encode
 from ptutils.meta.plain import ABSENT
 from ptutils.meta.values import Document, Value
@@ -39,7 +39,7 @@ def diff(
     elif found:
         print_table(found.table())
     else:
-        typer.echo("no difference in config, source and summary", err=True)
+        say("no difference in config, source and summary", err=True)
 
 
 def _plain(pairs: dict[str, tuple[Value, Value]]) -> Document:

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from ptutils.cli.options import Database, RunId, RunIds, Step, open_database
-from ptutils.core.results.cells import one_line, printable
+from ptutils.cli.printing import say
+from ptutils.core.results.cells import one_line
 
 __all__ = ["archive", "note", "pin", "tag"]
 
@@ -29,7 +30,7 @@ def tag(
         if words:
             (found.untag if remove else found.tag)(*words)
         tags = database.runs.get(found.id).tags
-    typer.echo(f"run {found.id}: {one_line(', '.join(tags)) or 'no tags'}")
+    say(f"run {found.id}: {one_line(', '.join(tags)) or 'no tags'}")
 
 
 def note(
@@ -46,7 +47,7 @@ def note(
         if text is not None:
             found.note(text)
         elif found.document["notes"]:
-            typer.echo(printable(found.document["notes"]))
+            say(found.document["notes"])
 
 
 def pin(
@@ -63,7 +64,7 @@ def pin(
         (found.unpin if remove else found.pin)(step=step)
     newest = "each checkpoint" if remove else "newest checkpoint"
     which = newest if step is None else f"checkpoint at step {step}"
-    typer.echo(f"run {found.id}: {which} {'may be dropped' if remove else 'stays'}")
+    say(f"run {found.id}: {which} {'may be dropped' if remove else 'stays'}")
 
 
 def archive(
@@ -76,4 +77,4 @@ def archive(
         found = [database.runs.get(run) for run in runs]
         for each in found:
             (each.unarchive if undo else each.archive)()
-            typer.echo(f"run {each.id} {'is listed again' if undo else 'is archived'}")
+            say(f"run {each.id} {'is listed again' if undo else 'is archived'}")

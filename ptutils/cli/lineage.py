@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import typer
-
 from ptutils.cli.options import Database, Json, RunId, open_database
-from ptutils.cli.printing import print_json
-from ptutils.core.results.cells import printable
+from ptutils.cli.printing import print_json, say
 
 __all__ = ["lineage"]
 
@@ -18,4 +15,4 @@ def lineage(run: RunId, json: Json = False, db: Database = None) -> None:
     if json:
         print_json(top.to_dict())
     else:
-        typer.echo(printable(str(top)))
+        say(str(top))

@@ -9,7 +9,7 @@ import typer
 
 from ptutils.cli.options import Database, Json, open_database
 from ptutils.cli.plain import plain_run
-from ptutils.cli.printing import print_json, print_table
+from ptutils.cli.printing import print_json, print_table, say
 from ptutils.cli.unknown import paths_in, unknown_paths
 from ptutils.core.records.query import parse_query
 from ptutils.core.results.columns import columns_of
@@ -54,7 +54,7 @@ def ls(
         runs = database.runs.find(shown, sort=order, limit=most)
         hidden = 0 if runs or shown is wanted else len(database.runs.find(wanted))
         for line in unknown_paths(database.runs, [*asked, path]):
-            typer.echo(line, err=True)
+            say(line, err=True)
         listed = runs[:limit] if limit else runs
         if json:
             print_json([plain_run(run) for run in listed])
@@ -62,11 +62,11 @@ def ls(
     if rows and not json:
         print_table(Table(columns_of(rows, datetime.now(UTC), first=path)))
     if not rows:
-        typer.echo("no runs" if not query else "no run matches", err=True)
+        say("no runs" if not query else "no run matches", err=True)
     if hidden:
-        typer.echo(f"{hidden} archived; --archived lists them", err=True)
+        say(f"{hidden} archived; --archived lists them", err=True)
     if len(runs) > len(rows):
-        typer.echo("there are more; --limit 0 lists all", err=True)
+        say("there are more; --limit 0 lists all", err=True)
 
 
 def _unarchived(filter: Document) -> Document:

@@ -20,10 +20,21 @@ from datetime import UTC, datetime
 
 import typer
 
+from ptutils.core.results.cells import printable
 from ptutils.core.results.table import Table
 from ptutils.meta.values import Value
 
-__all__ = ["plain_json", "print_json", "print_table"]
+__all__ = ["plain_json", "print_json", "print_table", "say"]
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a text of which parts were stored: a terminal shows it and does not obey.
+
+    Args:
+        text: One or several lines.
+        err: Print it on stderr, where nobody takes it for the result.
+    """
+    typer.echo(printable(text), err=err)
 
 
 def print_table(table: Table) -> None:

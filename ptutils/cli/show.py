@@ -9,12 +9,11 @@ import typer
 
 from ptutils.cli.options import Database, Json, RunId, open_database
 from ptutils.cli.plain import plain_checkpoint, plain_lineage, plain_run
-from ptutils.cli.printing import print_json, print_table
+from ptutils.cli.printing import print_json, print_table, say
 from ptutils.core.results.cells import (
     format_age,
     format_value,
     one_line,
-    printable,
     sparkline,
 )
 from ptutils.core.results.page import metrics_table
@@ -52,15 +51,15 @@ def _show_head(run: Any) -> None:
     words = [run.experiment, run.status.phase, f"{age} old", *run.tags]
     words += ["archived"] if document.get("archived") else []
     listed = ", ".join(one_line(str(word)) for word in words if word)
-    typer.echo(f"run {run.id}: {listed}")
+    say(f"run {run.id}: {listed}")
     if document["notes"]:
-        typer.echo(f"\n{_indent(document['notes'])}")
+        say(f"\n{_indent(document['notes'])}")
 
 
 def _show_section(title: str, content: Document) -> None:
     if content:
         typer.secho(f"\n{title}", bold=True)
-        typer.echo(_indent(write_yaml(content)))
+        say(_indent(write_yaml(content)))
 
 
 def _show_status(status: Document) -> None:
@@ -69,7 +68,7 @@ def _show_status(status: Document) -> None:
     shown = {**status, "exception": exception}
     _show_section("status", {key: value for key, value in shown.items() if value})
     if trace:
-        typer.echo(_indent(trace))
+        say(_indent(trace))
 
 
 def _show_metrics(summary: Document, history: Any) -> None:
@@ -95,5 +94,5 @@ def _show_checkpoints(checkpoints: list[Any]) -> None:
 
 
 def _indent(text: str) -> str:
-    lines = printable(text.rstrip()).splitlines()
+    lines = text.rstrip().splitlines()
     return "\n".join(f"  {line}" for line in lines)

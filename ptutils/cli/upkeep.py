@@ -8,8 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ptutils.cli.options import Database, Json, open_database
-from ptutils.cli.printing import print_json
-from ptutils.core.results.cells import printable
+from ptutils.cli.printing import print_json, say
 
 __all__ = ["gc", "verify"]
 
@@ -29,11 +28,11 @@ def verify(
     if json:
         print_json([asdict(fault) for fault in faults])
     elif not faults:
-        typer.echo(f"{url}: no fault")
+        say(f"{url}: no fault")
     for fault in () if json else faults:
-        typer.echo(printable(_told(fault)))
+        say(_told(fault))
     if left and not json and not repair:
-        typer.echo("to mend what can be mended: ptutils verify --repair", err=True)
+        say("to mend what can be mended: ptutils verify --repair", err=True)
     if left:
         raise typer.Exit(1)
 
@@ -51,4 +50,4 @@ def gc(json: Json = False, db: Database = None) -> None:
     if json:
         print_json(asdict(freed))
     else:
-        typer.echo(str(freed))
+        say(str(freed))

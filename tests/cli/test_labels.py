@@ -92,3 +92,15 @@ def test_archived_runs_are_listed_again(command: Command, kept: Kept) -> None:
 
     assert command("archive", run, "--undo").out == f"run {run} is listed again\n"
     assert run in command("ls").out
+
+
+def test_stored_text_cannot_command_the_terminal(command: Command, kept: Kept) -> None:
+    run = kept(experiment="\x1b]0;title\x07", setting="\x1b[2J")
+    command("tag", run, "\x1b[31m")
+    command("note", run, "one\n\x1b[2Jtwo")
+    words = ["ls"], ["show", run], ["tag", run], ["note", run], ["diff", run, kept()]
+
+    for each in words:
+        shown = command(*each).out
+        assert shown
+        assert "\x1b" not in shown
