@@ -37,6 +37,7 @@ class Batch:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._renames: dict[str, str] = {}
+        self._moves: dict[str, str] = {}
         self._appends: dict[str, tuple[int, bytes]] = {}
         self._removals: set[str] = set()
         self._aside: list[Path] = []
@@ -54,8 +55,8 @@ class Batch:
         self._renames[self._inside(path)] = self._inside(aside)
 
     def move(self, source: Path, target: Path) -> None:
-        """Rename a file that is there."""
-        self._renames[self._inside(target)] = self._inside(source)
+        """Rename a file that is there, before another may take its name."""
+        self._moves[self._inside(target)] = self._inside(source)
 
     def append(self, path: Path, offset: int, content: bytes) -> None:
         """Write at the end of a file; what lies past the offset is cut off."""
@@ -71,7 +72,8 @@ class Batch:
         Raises:
             OSError: If there is no room, say; then nothing was done.
         """
-        steps = {
+        steps: dict[str, list[Any]] = {
+            "moves": [[old, new] for new, old in self._moves.items()],
             "renames": [[old, new] for new, old in self._renames.items()],
             "appends": [
                 [path, offset, base64.b64encode(content).decode()]
@@ -81,11 +83,13 @@ class Batch:
         }
         if not any(steps.values()):
             return
-        for path in (*self._renames, *self._appends):
-            make_folder(self._root, (self._root / path).parent)
+        for name in (*self._moves, *self._renames, *self._appends, *self._removals):
+            _inside(self._root, name)
+        for name in (*self._moves, *self._renames, *self._appends):
+            make_folder(self._root, (self._root / name).parent)
         with self._reserved():
-            # One rename is whole by itself.
-            if len(self._renames) != 1 or self._appends or self._removals:
+            is_one = sum(map(len, steps.values())) == len(self._renames) == 1
+            if not is_one:  # One rename is whole by itself.
                 write_whole(self._root / JOURNAL, json.dumps(steps).encode())
         _do(self._root, steps)
 
@@ -182,9 +186,15 @@ def _do(root: Path, steps: dict[str, Any]) -> None:
     """Do what a journal says; doing it twice is doing it once."""
     changed: set[Path] = set()
     try:
-        for old, new in steps["renames"]:
-            with contextlib.suppress(FileNotFoundError):  # It was renamed already.
+        for old, new in steps["moves"]:
+            # If it was moved already, the old name may be that of another file now.
+            if not _inside(root, new).exists():
                 _inside(root, old).replace(_inside(root, new))
+            changed |= {_inside(root, old).parent, _inside(root, new).parent}
+        for old, new in steps["renames"]:
+            target = _inside(root, new)
+            with contextlib.suppress(FileNotFoundError):  # It was renamed already.
+                _inside(root, old).replace(target)
             changed.add(_inside(root, new).parent)
         for name, offset, content in steps["appends"]:
             _append(_inside(root, name), offset, base64.b64decode(content))
@@ -195,6 +205,8 @@ def _do(root: Path, steps: dict[str, Any]) -> None:
         for folder in changed:
             _settle(root, folder)
         (root / JOURNAL).unlink(missing_ok=True)
+    except CorruptError:
+        raise
     except OSError as error:
         raise DatabaseError(
             "cannot finish a transaction",
@@ -232,6 +244,14 @@ def _kept(root: Path) -> Iterable[Path]:
 
 
 def _inside(root: Path, name: str) -> Path:
-    if name.startswith("/") or ".." in name.split("/"):
-        raise ValueError(f"{name!r} leads out of the folder")
-    return root / name
+    """Return a path, unless it leads out of the folder, be it by a link."""
+    path = root / name
+    if path.is_symlink() or not path.parent.resolve().is_relative_to(root.resolve()):
+        raise CorruptError(
+            "cannot finish a transaction",
+            path=str(path),
+            expected="a file inside of the database's folder",
+            got="a link, or a path that leads out of it",
+            fix="replace links by what they lead to",
+        )
+    return path

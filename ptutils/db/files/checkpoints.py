@@ -101,10 +101,7 @@ class CheckpointForm(Form):
             return
         document = after[0].document
         told = self._told(document)
-        if (
-            not before
-            or self._read(path, path.read_bytes(), 0).document["artifacts"] != told
-        ):
+        if not before or self.told(path) != told:
             if before:
                 self._holding.release(batch, tensors)
             batch.write(tensors, self._filling(document, told))
@@ -127,6 +124,13 @@ class CheckpointForm(Form):
                 got="no such file, or no such tensor in it",
                 fix="restore it from a copy, or delete this checkpoint",
             ) from error
+
+    def told(self, path: Path) -> list[Document]:
+        """Return what a JSON tells of each artifact."""
+        told: list[Document] = self._read(path, path.read_bytes(), 0).document[
+            "artifacts"
+        ]
+        return told
 
     def _path(self, run: str, rest: str) -> Path:
         folder = self.root / "runs" / name_of(run) / "checkpoints"

@@ -1,8 +1,9 @@
 """``history.csv``: the points of a run, one a line, exact.
 
 The columns are step, epoch, path, value, segment, index and stored. The points with
-one path, segment and index are one document of the collection ``history``; ``stored``
-stands in the first of its lines: when it was written, in microseconds since 1970.
+one path, segment and index are one document of the collection ``history``; the index of
+a further part of very many points is ``INDEX.PART``. ``stored`` stands in the first of
+its lines: when it was written, in microseconds since 1970.
 
 A value is written as Python writes it: ``0.1``, ``1e-05``, ``inf``, ``nan``, ``-nan``,
 ``7``, ``True``. A NaN with other bits is ``nan(0x7ff8000000000001)``.
@@ -10,25 +11,23 @@ A value is written as Python writes it: ``0.1``, ``1e-05``, ``inf``, ``nan``, ``
 
 from __future__ import annotations
 
-import array
 import csv
 import io
 import math
 import os
 import re
 import struct
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from ptutils.core.records.series import chunk_documents
+from ptutils.core.records.series import chunk_documents, history_of
 from ptutils.db.files.batch import Batch
 from ptutils.db.files.form import Form, Wanted, filling
 from ptutils.db.files.names import name_of, text_of
 from ptutils.db.files.rows import Row
 from ptutils.db.filters.order import key
-from ptutils.errors import CorruptError
+from ptutils.errors import CorruptError, PtutilsError
 from ptutils.meta.codec import dumps
 from ptutils.meta.column import Chunk
 from ptutils.meta.values import Document, Value
@@ -37,19 +36,14 @@ __all__ = ["ChunkForm", "sound_end"]
 
 _HEADER: Final = "step,epoch,path,value,segment,index,stored"
 _WIDTH: Final = 7
-_NAMES: Final = (
-    "_id", "run", "path", "segment", "index", "count", "first_step", "last_step",
-    "steps", "epochs", "values",
-)  # fmt: skip
 _BREAKS: Final = re.compile(r"[\n\r\0]")
 _WHOLE_LINE: Final = re.compile(rb"[^\n]*,\d+,(\d{16,})?\Z")
 _ODD_NAN: Final = re.compile(r"nan\(0x([0-9a-f]{16})\)\Z")
-_LONG_INT: Final = 1 << 63
 _TAIL_BYTES: Final = 1 << 16
 _CONSTANTS: Final = {"True": True, "False": False}
 
-_Key = tuple[str, int, int]
-"""Path, segment, index."""
+_Key = tuple[str, int, int, int]
+"""Path, segment, index, part."""
 
 
 class ChunkForm(Form):
@@ -76,7 +70,8 @@ class ChunkForm(Form):
         for number, cells in _lines(path, content):
             try:
                 step, epoch, metric, value, segment, index = cells[:6]
-                name = metric, int(segment), int(index)
+                whole, _, part = index.partition(".")
+                name = metric, int(segment), int(whole), int(part or 0)
                 steps, epochs, values = points.setdefault(name, ([], [], []))
                 steps.append(int(step))
                 epochs.append(int(epoch))
@@ -87,8 +82,8 @@ class ChunkForm(Form):
                 raise _damaged(path, number, ",".join(cells)) from error
         rows = []
         for name, (steps, epochs, values) in points.items():
-            chunk = {name[0]: Chunk(steps, epochs, _values(path, name[0], values))}
-            (document,) = chunk_documents(run, name[1], name[2], chunk)
+            chunk = Chunk(steps, epochs, _values(path, name[0], values))
+            document = _document(run, name, chunk)
             place = places.get(name, modified_us)
             rows.append(Row(key(document["_id"]), place, document))
         return rows
@@ -159,31 +154,39 @@ def _csv(rows: Sequence[Row]) -> bytes:
     writer = csv.writer(text, lineterminator="\n")
     for row in rows:
         document, stored = row.document, str(row.place)
-        for step, epoch, value in zip(*_columns(document), strict=True):
-            place = document["segment"], document["index"]
-            writer.writerow((step, epoch, document["path"], value, *place, stored))
+        metric, segment, index, part = _key(document)
+        chunk = _chunk(document)
+        place = segment, f"{index}.{part}" if part else index
+        for step, epoch, value in zip(
+            chunk.steps, chunk.epochs, map(_text, chunk.values), strict=True
+        ):
+            writer.writerow((step, epoch, metric, value, *place, stored))
             stored = ""
     return text.getvalue().encode()
 
 
-def _columns(document: Document) -> tuple[Sequence[int], Sequence[int], list[str]]:
-    values = document["values"]
-    numbers = _numbers("d", values) if type(values) is bytes else values
-    steps, epochs = (_numbers("q", document[name]) for name in ("steps", "epochs"))
-    return steps, epochs, [_text(value) for value in numbers]
+def _key(document: Document) -> _Key:
+    metric, segment, index, part = (
+        document[name] for name in ("path", "segment", "index", "part")
+    )
+    return metric, segment, index, part
 
 
-def _numbers(code: str, content: bytes) -> Sequence[Value]:
-    numbers: array.array[float] = array.array(code)
-    numbers.frombytes(content)
-    if sys.byteorder == "big":  # pragma: no cover - no such machine here
-        numbers.byteswap()
-    return numbers
+def _chunk(document: Document) -> Chunk:
+    """Return the points of one document."""
+    return history_of([document], {document["segment"]: None})[document["path"]]
+
+
+def _document(run: str, name: _Key, chunk: Chunk) -> Document:
+    """Return the document of some points."""
+    metric, segment, index, part = name
+    (document,) = chunk_documents(run, segment, index, {metric: chunk})
+    if not part:
+        return document
+    return {**document, "_id": f"{document['_id']}.{part}", "part": part}
 
 
 def _text(value: Value) -> str:
-    if type(value) is str:  # a long int, in hexadecimal
-        return str(int(value, 16))
     if type(value) is not float or not math.isnan(value):
         return repr(value)
     bits = struct.pack(">d", value).hex()
@@ -220,18 +223,17 @@ def _value(text: str) -> Value:
 
 def _fits(document: Document) -> bool:
     """Return whether a document is a chunk of points that lines tell exactly."""
-    if tuple(document) != _NAMES:
-        return False
-    run, metric = document["run"], document["path"]
-    if not all(type(each) is str and each for each in (run, metric)):
+    run, metric = document.get("run"), document.get("path")
+    if type(run) is not str or type(metric) is not str or not run or not metric:
         return False
     if "." in run or _BREAKS.search(metric) or text_of(name_of(run)) != run:
         return False
     try:
-        steps, epochs, texts = _columns(document)
-        chunk = Chunk(list(steps), list(epochs), [_value(text) for text in texts])
-        place = document["segment"], document["index"]
-        (again,) = chunk_documents(run, *place, {metric: chunk})
-        return dumps(again) == dumps(document) and min(place) >= 0
-    except (TypeError, ValueError, IndexError, OverflowError):
+        chunk = _chunk(document)
+        texts = [_value(_text(value)) for value in chunk.values]
+        again = _document(
+            run, _key(document), Chunk(list(chunk.steps), list(chunk.epochs), texts)
+        )
+        return dumps(again) == dumps(document) and min(_key(document)[1:]) >= 0
+    except (PtutilsError, KeyError, TypeError, ValueError, OverflowError):
         return False

@@ -110,9 +110,7 @@ class Holding:
             NotFoundError: If it is not here.
             CorruptError: If its bytes are not what they were.
         """
-        path, held = self._held(digest)
-        place = Place(pack=self._inside(path), offset=held.offset, size=held.size)
-        return self._packs.read(digest, place)
+        return self.view(*self._held(digest))
 
     def renew(self, digests: Iterable[str]) -> set[str]:
         """Note that artifacts were put now; return those that are here."""
@@ -243,7 +241,7 @@ class Holding:
         left = [held for held in kept if not held.is_inline]
         if left:
             puts = {held.digest: self._latest_put(held.digest) for held in left}
-            content = {held.digest: self._view(path, held) for held in left}
+            content = {held.digest: self.view(path, held) for held in left}
             new = self.write(content)
             write_whole(_beside(new), json.dumps({"put": puts}).encode())
             os.utime(new, (0, 0))  # From now on the JSON tells.
@@ -251,7 +249,12 @@ class Holding:
         _beside(path).unlink(missing_ok=True)
         sync_folder(self._folder)
 
-    def _view(self, path: Path, held: Held) -> memoryview:
+    def view(self, path: Path, held: Held) -> memoryview:
+        """Return an artifact from one file, verified.
+
+        Raises:
+            CorruptError: If its bytes are not what they were.
+        """
         place = Place(pack=self._inside(path), offset=held.offset, size=held.size)
         return self._packs.read(held.digest, place)
 

@@ -246,7 +246,9 @@ def _names(filter: Value) -> Document:
     """Return the fields that a filter looks at."""
     names: Document = {}
     for name, value in filter.items():
-        if name.startswith("$"):
+        if name == "$expr":
+            names["artifacts"] = 1  # It may look at anything.
+        elif name.startswith("$"):
             for part in value if isinstance(value, list) else ():
                 names |= _names(part)
         else:
