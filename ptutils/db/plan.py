@@ -19,7 +19,7 @@ __all__ = ["Rows", "in_natural_order", "in_sort_order", "num_candidates"]
 Rows = Generator[tuple[tuple[bytes | None, ...], int, str], None, None]
 """The first sort keys (None for null), the place and the text of each document."""
 
-_FEW = 20_000
+_FEW = 5_000
 """A condition that fewer documents meet is worth starting from."""
 
 _MOST_JOINS = 8
