@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 import ptutils
 from ptutils.core.records.copying import copy_run
+from ptutils.core.records.document import new_id
 from ptutils.core.records.run import Run, place_of
 from ptutils.db.memory import MemoryInterface
 from ptutils.errors import (
@@ -26,6 +28,7 @@ from ptutils.errors import (
 )
 from ptutils.meta.codec import dumps
 from tests.core.stored import ENCODED, FIELDS, Writer, killed, steps_of
+from tests.mongod import Mongod, running_mongod
 
 LARGE = 1 << 19
 """Numbers that make a State too large for its document."""
@@ -35,12 +38,38 @@ COLLECTIONS = ("runs", "checkpoints", "history")
 Make = Callable[[str], Any]
 
 
-@pytest.fixture(params=["memory", "sqlite", "files"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
+MONGO = pytest.param("mongodb", marks=pytest.mark.mongo)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mongod]:
+    """A server without transactions."""
+    with running_mongod(tmp_path_factory.mktemp("mongod")) as server:
+        yield server
+
+
+@pytest.fixture
+def url_of(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str, str], str]:
+    """Return the URL of a new database, given its kind and name."""
+
+    def url(kind: str, name: str) -> str:
+        if kind == "mongodb":
+            server: Mongod = request.getfixturevalue("server")
+            return server.url.replace("/test?", f"/{new_id()}?")
+        return "memory:" if kind == "memory" else f"{kind}:{tmp_path / name}"
+
+    return url
+
+
+@pytest.fixture(params=["memory", "sqlite", "files", MONGO])
+def make(
+    request: pytest.FixtureRequest, url_of: Callable[[str, str], str]
+) -> Iterator[Make]:
     """Open the database of a name."""
-    if request.param == "memory":
-        return lambda name: MemoryInterface()
-    return lambda name: ptutils.connect(f"{request.param}:{tmp_path / name}")
+    with ExitStack() as stack:
+        yield lambda name: stack.enter_context(
+            ptutils.connect(url_of(request.param, name))
+        )
 
 
 def big(seed: int) -> Any:
@@ -570,24 +599,58 @@ def moments() -> Iterator[float]:
     yield from (0.0, 0.002, 0.005, 0.01, 0.02, 0.04)
 
 
-def test_killed_copy_goes_on(tmp_path: Path) -> None:
-    urls = f"{tmp_path}/a.db", f"{tmp_path}/b.db"
-    source, target = map(ptutils.connect, urls)
+@pytest.mark.parametrize("kind", ["sqlite", "files", MONGO])
+def test_killed_copy_goes_on(url_of: Callable[[str, str], str], kind: str) -> None:
+    urls = url_of("sqlite", "a"), url_of(kind, "b")
+    source = ptutils.connect(urls[0])
     for _ in range(3):
         written(source)
     for delay in moments():
-        process = subprocess.Popen(
-            [sys.executable, "-c", COPYING, *urls], stdout=subprocess.PIPE
-        )
-        with process:
-            assert process.stdout is not None
-            process.stdout.readline()
-            try:
-                process.wait(delay)
-            except subprocess.TimeoutExpired:
-                process.kill()
-        for run in target.runs.find():
-            assert all(each.state for each in run.checkpoints)
-            assert steps_of(run.history) == [1, 2]
-    target.import_runs(source)
-    assert content(target) == content(source)
+        copy_and_kill(urls, delay)
+        with ptutils.connect(urls[1]) as target:
+            for run in target.runs.find():
+                assert all(each.state for each in run.checkpoints)
+                assert steps_of(run.history) == [1, 2]
+    with ptutils.connect(urls[1]) as target:
+        target.import_runs(source)
+        assert content(target) == content(source)
+
+
+def copy_and_kill(urls: tuple[str, str], delay_s: float) -> None:
+    """Copy in another process, which is killed after some seconds."""
+    command = [sys.executable, "-c", COPYING, *urls]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            process.wait(delay_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+@pytest.mark.parametrize("first", ["sqlite", "files"])
+def test_runs_go_around_all_databases_unchanged(
+    url_of: Callable[[str, str], str], first: str
+) -> None:
+    source = ptutils.connect(url_of(first, "a"))
+    written(source)
+    other = "files" if first == "sqlite" else "sqlite"
+    passed = ptutils.connect(url_of(other, "b"))
+    passed.import_runs(source)
+    memory = MemoryInterface()
+    memory.import_runs(passed)
+    assert content(memory) == content(source)
+
+
+@pytest.mark.mongo
+def test_runs_go_to_a_server_and_back_unchanged(
+    url_of: Callable[[str, str], str],
+) -> None:
+    source, target = MemoryInterface(), MemoryInterface()
+    run_id = written(source).recorder.run_id
+    with ptutils.connect(url_of("mongodb", "")) as server:
+        server.import_runs(source)
+        resumed(server, run_id, 3).end()
+        source.import_runs(server)
+        target.import_runs(server)
+        assert content(source) == content(server) == content(target)
