@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import mmap
 import os
+import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +23,19 @@ from ptutils.db.packing import layout
 from ptutils.errors import CorruptError, DatabaseError, NotFoundError
 from ptutils.meta.codec import Buffer
 
-__all__ = ["Packs", "Place", "absent", "digest_of"]
+__all__ = ["Packs", "Place", "absent", "digest_of", "sync_folder"]
 
+_DIGEST_LETTERS: Final = 64
+_NO_PACK: Final = (
+    AttributeError,
+    KeyError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+"""What reading the header of a file raises that is no pack, whoever made it."""
 _SUFFIX: Final = ".safetensors"
 _UNFINISHED: Final = ".tmp"
 _FIX: Final = (
@@ -126,6 +139,12 @@ class Packs:
             if path.suffix in (_SUFFIX, _UNFINISHED)
         ]
 
+    def contents(self) -> Iterator[tuple[str, Place]]:
+        """Yield what the packs themselves say is in them; no artifact is read."""
+        for path in self.files():
+            with contextlib.suppress(*_NO_PACK):
+                yield from _spans(path)
+
     def is_being_written(self, path: Path) -> bool:
         """Return whether the process that began to write a file is still at it."""
         try:
@@ -140,6 +159,8 @@ class Packs:
         self._maps.clear()
 
     def _map(self, digest: str, place: Place) -> mmap.mmap:
+        if not _is_sound(place):
+            raise self._corrupt(digest, place, "no place in a file of this folder")
         path = self.folder / place.pack
         try:
             # Reading past the end of a mapped file kills the process: look first.
@@ -162,7 +183,7 @@ class Packs:
     def _corrupt(self, digest: str, place: Place, got: str) -> CorruptError:
         return CorruptError(
             f"cannot read artifact {digest}",
-            path=str(self.folder / place.pack),
+            path=str(self.folder / str(place.pack)),
             expected=f"{place.size} bytes at {place.offset} with that digest",
             got=got,
             fix=_FIX,
@@ -171,7 +192,7 @@ class Packs:
     def _make_folder(self) -> None:
         if not self.folder.is_dir():
             self.folder.mkdir(mode=0o700, exist_ok=True)
-            _sync_folder(self.folder.parent)
+            sync_folder(self.folder.parent)
 
     @contextlib.contextmanager
     def _aside(self, name: str) -> Iterator[_File]:
@@ -186,7 +207,33 @@ class Packs:
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
-        _sync_folder(self.folder)
+        sync_folder(self.folder)
+
+
+def _is_sound(place: Place) -> bool:
+    """Return whether an index entry can be true: no path, no negative number."""
+    numbers = (place.offset, place.size)
+    return (
+        place.pack not in (".", "..")
+        and Path(str(place.pack)).name == place.pack
+        and all(type(number) is int and number >= 0 for number in numbers)
+    )
+
+
+def _spans(path: Path) -> list[tuple[str, Place]]:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        if path.suffix != _SUFFIX or length > size:
+            return []
+        header = json.loads(file.read(length))
+    spans = []
+    for digest, tensor in header.items():
+        start, stop = tensor["data_offsets"]
+        place = Place(pack=path.name, offset=8 + length + start, size=stop - start)
+        if len(digest) == _DIGEST_LETTERS and place.offset + place.size <= size:
+            spans.append((digest, place))
+    return spans
 
 
 class _File:
@@ -207,7 +254,8 @@ class _File:
             rest = rest[written:]
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -14,7 +14,7 @@ from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
 
-from ptutils.core.dbinterface import DBInterface, Stored
+from ptutils.core.dbinterface import DBInterface, Fault, Stored
 from ptutils.core.records.identity import now
 from ptutils.db.artifacts import Packs, Place, absent, digest_of
 from ptutils.db.cleaning import Cleaning
@@ -25,6 +25,7 @@ from ptutils.db.filters.sort import Sort, check_sort, ordered
 from ptutils.db.filters.update import compile_update
 from ptutils.db.indexes import bounds
 from ptutils.db.indexing import build_index, missing_indexes
+from ptutils.db.inspection import inspect
 from ptutils.db.migrations import migrate
 from ptutils.db.plan import in_natural_order, in_sort_order
 from ptutils.db.stamping import is_whole, stamped
@@ -199,6 +200,10 @@ class SQLiteInterface(DBInterface):
 
     def _drop(self, digests: Iterable[str], before: datetime) -> int:
         return Cleaning(self._store, self._packs, before).run(digests)
+
+    def _inspect(self, *, repair: bool = False) -> Iterator[Fault]:
+        self._packs.close()
+        return inspect(self._store, self._packs, self._load, repair=repair)
 
     def _close(self) -> None:
         self._packs.close()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from ptutils.db.filters.order import key
 from ptutils.db.indexes import DEFAULTS, entries
 from ptutils.meta.values import Document
 
@@ -131,6 +132,39 @@ class Table:
             "INSERT INTO indexes VALUES (?, ?)", (self.number, pattern)
         )
         self.patterns = (*self.patterns, pattern)
+
+    def stored_keys(self, place: int) -> dict[str, bytes]:
+        """Return the keys that are stored of the document at a place."""
+        return dict(
+            self.connection.execute(
+                f"""SELECT p.path, k.key FROM keys_{self.number} k
+                    LEFT JOIN paths p ON p.id = k.path WHERE k.place = ?""",  # noqa: S608
+                (place,),
+            )
+        )
+
+    def rebuild(self, load: Callable[[str], Document]) -> None:
+        """Make ids, keys and counts anew from the documents.
+
+        Args:
+            load: Reads the text of a document.
+        """
+        self.connection.execute(f"DELETE FROM keys_{self.number}")  # noqa: S608
+        self.connection.execute(
+            "DELETE FROM paths WHERE collection = ?", (self.number,)
+        )
+        self.connection.execute(
+            "UPDATE collections SET count = 0 WHERE id = ?", (self.number,)
+        )
+        rows = self.connection.execute(f"SELECT place FROM documents_{self.number}")  # noqa: S608
+        for (place,) in rows.fetchall():
+            document = load(self.text(place))
+            self.connection.execute(
+                f"UPDATE OR IGNORE documents_{self.number} SET id = ? WHERE place = ?",  # noqa: S608
+                (key(document["_id"]), place),
+            )
+            self._count(1)
+            self._add(place, self.keys_of(document))
 
     def _number(self, path: str) -> int:
         """Return the number of a path, which gets one if it has none."""
