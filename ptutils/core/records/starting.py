@@ -67,7 +67,15 @@ class Building:
         db = find("connect")(self.db) if isinstance(self.db, str) else self.db
         config = Config({**base.override(self.changes), "dbinterface": None})
         provided = {"dbinterface": home if db is None else db, **(self.provide or {})}
-        return find("build")(config, trust=self.trust, provide=provided)
+        built = find("build")(config, trust=self.trust, provide=provided)
+        if not isinstance(built, find("Session")):
+            raise ConfigError(
+                "cannot go on with this config",
+                expected="one that builds a Session",
+                got=type(built).__name__,
+                fix="restore the run from a copy",
+            )
+        return built
 
 
 def resume(run: Run, step: int | None, building: Building) -> Session:

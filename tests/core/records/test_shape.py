@@ -9,9 +9,9 @@ import pytest
 from ptutils.core.records.identity import is_expired, new_lease
 from ptutils.core.records.series import visible_chunks
 from ptutils.core.records.shape import RUN, check
-from ptutils.errors import CorruptError
+from ptutils.errors import ConfigError, CorruptError
 from ptutils.meta.values import Document, Value
-from tests.core.stored import Writer
+from tests.core.stored import ENCODED, FIELDS, Writer
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +91,12 @@ def test_segment_that_is_not_there_is_refused(segment: int) -> None:
 @pytest.mark.parametrize("lease", [{}, 3, {**new_lease("a"), "pid": "1"}])
 def test_lease_that_is_none_holds_nothing(lease: Value) -> None:
     assert is_expired(lease)
+
+
+def test_config_that_builds_no_session_is_refused() -> None:
+    writer = Writer()
+    encoded = {**ENCODED, "config": {"class": "Schedule", "duration": "1 step"}}
+    run_id = writer.recorder.create(dict(FIELDS), encoded)
+    run = writer.db.runs.get(run_id)
+    with pytest.raises(ConfigError, match="one that builds a Session\n.*Schedule"):
+        run.restart()
