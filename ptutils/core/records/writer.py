@@ -23,6 +23,9 @@ MOST_WAITING_BYTES: Final = 1 << 28
 """How much may wait in memory for a database that is out of reach."""
 
 _POINT_BYTES: Final = 24
+_STALL_S: Final = 1.0
+"""How long training waits for the background."""
+
 _ORDER: Final = ("history", "checkpoints")
 """Of writing: a checkpoint counts on the History before it."""
 
@@ -162,7 +165,7 @@ class Writer:
 
         Args:
             changes: New values of the run's fields, the lease among them.
-            patiently: Do not try a database that was out of reach the last time.
+            patiently: Leave a database that is slow or out of reach to the next call.
 
         Raises:
             LeaseError: If another process took the run over.
@@ -170,28 +173,34 @@ class Writer:
                 is expected; what waits goes on waiting.
             DatabaseError: If it refuses; likewise.
         """
-        if patiently and self.is_away:
-            if self.is_beyond:
-                raise UnavailableError(
-                    "a database is out of reach",
-                    path=self.db.url,
-                    expected=f"an answer within {self.db.patience_s:g} s, and at most "
-                    f"{MOST_WAITING_BYTES >> 20} MiB that wait for it",
-                    got="none",
-                    fix="start it again, or mend the network",
-                )
-            return
-        with self._writing:
+        if not self._writing.acquire(timeout=_STALL_S if patiently else -1):
+            return  # The background is busy with it, and perhaps nobody answers.
+        try:
+            if patiently and self.is_away:
+                self._require_patience()
+                return
             waiting = list(self._waiting)
-            try:
-                self._write(waiting, changes)
-            except UnavailableError:
-                self._note_absence()
-                raise
+            self._write(waiting, changes)
             with self._queueing:
                 del self._waiting[: len(waiting)]
             self._away_since = None
             self.document.update(changes)
+        except UnavailableError:
+            self._note_absence()
+            raise
+        finally:
+            self._writing.release()
+
+    def _require_patience(self) -> None:
+        if self.is_beyond:
+            raise UnavailableError(
+                "a database is out of reach",
+                path=self.db.url,
+                expected=f"an answer within {self.db.patience_s:g} s, and at most "
+                f"{MOST_WAITING_BYTES >> 20} MiB that wait for it",
+                got="none",
+                fix="start it again, or mend the network",
+            )
 
     def _write(self, waiting: list[Entry], changes: Document) -> None:
         stored = [entry.stored(self.db) for entry in waiting]
