@@ -18,9 +18,10 @@ _FIELDS = (
     "config",
     "status",
     "summary",
+    "faults",
     "source",
 )
-_PARTS = ("id", "step", "epoch", "why", "created", "metrics", "digest")
+_PARTS = ("id", "step", "epoch", "why", "created", "is_pinned", "metrics", "digest")
 
 
 def plain_run(run: Any) -> Document:

@@ -40,6 +40,7 @@ def _show(run: Any) -> None:
     _show_head(run)
     _show_section("config", document["config"])
     _show_status(document["status"])
+    _show_faults(document.get("faults", []))
     _show_section("lineage", plain_lineage(run))
     _show_metrics(document["summary"], run.history)
     _show_checkpoints(run.checkpoints)
@@ -71,6 +72,13 @@ def _show_status(status: Document) -> None:
         say(_indent(trace))
 
 
+def _show_faults(faults: list[Document]) -> None:
+    """Tell what went wrong with recording."""
+    if faults:
+        typer.secho("\nfaults", bold=True)
+        say(_indent(write_yaml(faults)))
+
+
 def _show_metrics(summary: Document, history: Any) -> None:
     table = metrics_table(summary)
     if not summary:
@@ -90,6 +98,9 @@ def _show_checkpoints(checkpoints: list[Any]) -> None:
     for name in ("step", "epoch", "why"):
         cells = [format_value(getattr(each, name)) for each in checkpoints]
         columns.append(Column(title=name, cells=cells, is_number=name != "why"))
+    pinned = ["pinned" if each.is_pinned else "" for each in checkpoints]
+    if any(pinned):
+        columns.append(Column(title="kept", cells=pinned))
     print_table(Table(columns))
 
 

@@ -10,7 +10,7 @@ import pytest
 import ptutils
 from ptutils.cli.main import main
 from ptutils.errors import NotFoundError
-from tests.cli.conftest import Command, run_id
+from tests.cli.conftest import Command, Kept, run_id
 
 WRONG_SIZE = "trainer.model.net.args.1.in_features=63"
 
@@ -179,6 +179,16 @@ def test_show_tells_all_of_a_run(command: Command) -> None:
     assert "  verb: new\n" in shown
     assert re.search(r"^train\.loss\t.*\t[▁▂▃▄▅▆▇█]{6}$", shown, re.M)
     assert "\n3\t1\tschedule\n" in shown
+
+
+def test_show_tells_what_went_wrong_with_recording(
+    command: Command, kept: Kept
+) -> None:
+    run, fault = kept(), {"database": "a.db", "what": "disk full", "lost_points": 3}
+    with ptutils.connect("runs.db") as db:
+        db.update({}, {"$set": {"faults": [fault]}}, collection="runs")
+
+    assert "what: disk full\n    lost_points: 3\n" in command("show", run).out
 
 
 def test_run_id_may_be_shortened(command: Command) -> None:

@@ -47,6 +47,15 @@ def test_newest_checkpoint_is_pinned(command: Command, kept: Kept) -> None:
     assert command("pin", run).out == f"run {run}: newest checkpoint stays\n"
 
 
+def test_pinned_checkpoint_is_shown(command: Command, kept: Kept) -> None:
+    run = kept()
+    before = command("show", run).out
+    command("pin", run, "--step", "2")
+
+    assert "pinned" not in before
+    assert "2\t0\tschedule\tpinned\n4\t0\tschedule\t\n" in command("show", run).out
+
+
 def test_checkpoint_of_a_step_is_pinned_and_let_go(
     command: Command, kept: Kept
 ) -> None:

@@ -54,6 +54,7 @@ class Checkpoint:
         created: When it was taken.
         metrics: The last validation's, at that step.
         elapsed_s: Seconds of training up to it.
+        is_pinned: Whether it stays whatever the schedule drops.
         segment: The segment of History it was taken in.
         chunks: How many chunks of that segment lie before it.
     """
@@ -70,6 +71,7 @@ class Checkpoint:
         self.created: datetime = document["created"]
         self.metrics: Document = document["metrics"]
         self.elapsed_s: float = document["elapsed_s"]
+        self.is_pinned: bool = document["pinned"]
         self.segment: int = document["segment"]
         self.chunks: int = document["chunks"]
 

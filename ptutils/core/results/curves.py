@@ -7,6 +7,7 @@ from itertools import groupby
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from ptutils.core.records.series import history_of, visible_chunks
 from ptutils.core.results.columns import labels_of
 from ptutils.core.results.extras import load_extra
 from ptutils.core.results.summary import statistics_of
@@ -14,7 +15,7 @@ from ptutils.errors import ConfigError, MissingNameError, nearest
 
 if TYPE_CHECKING:
     from ptutils.core.records.run import Run
-    from ptutils.meta.history import Column
+    from ptutils.meta.history import Column, History
 
 __all__ = ["plot_runs"]
 
@@ -44,7 +45,7 @@ def plot_runs(runs: Sequence[Run], metrics: Sequence[str], x: str) -> Any:
     axes = load_extra("matplotlib.pyplot", "plot runs").subplots()[1]
     labels = labels_of([run.document for run in runs])
     for number, (run, label) in enumerate(zip(runs, labels, strict=True)):
-        history = run.history
+        history = _history(run, metrics)
         for place, path in enumerate(metrics):
             if path in history:
                 axes.plot(
@@ -72,6 +73,13 @@ def _check(runs: Sequence[Run], metrics: Sequence[str]) -> None:
                 expected=f"one of: {', '.join(known) or 'nothing, there is none'}",
                 fix=f"did you mean {near!r}?" if near else "",
             )
+
+
+def _history(run: Run, metrics: Sequence[str]) -> History:
+    """Read these metrics alone: a run may hold millions of points of others."""
+    wanted = {"run": run.id, "path": {"$in": list(metrics)}}
+    visible = visible_chunks(run.document["segments"])
+    return history_of(run.db._find("history", wanted), visible)
 
 
 def _points(column: Column, x: str) -> tuple[Sequence[float], Sequence[float]]:

@@ -62,7 +62,7 @@ def parts(table: Table, width: int | None) -> Iterator[RenderableType]:
 
 
 def _count(table: Table, width: int) -> int:
-    """Return how many leading columns fit next to each other, at least those to keep."""
+    """Return how many leading columns fit, at least those to keep."""
     room = width + _GAP
     widths = zip(table.columns, _widths(table), strict=True)
     for count, (column, each) in enumerate(widths):
