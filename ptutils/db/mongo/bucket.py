@@ -35,6 +35,7 @@ class Bucket:
         self.name = f"{RESERVED}{name}"
         self._connection = connection
         self._has_index = False
+        self._latest: tuple[ObjectId, int, bytes] | None = None
 
     @property
     def files(self) -> Documents:
@@ -76,6 +77,11 @@ class Bucket:
 
     def read(self, identity: ObjectId, offset: int, size: int) -> memoryview:
         """Return a span of a file, shorter where the file is damaged."""
+        latest = self._latest
+        if latest is not None and latest[0] == identity:
+            start = offset - latest[1] * _CHUNK_BYTES
+            if 0 <= start and start + size <= len(latest[2]):
+                return memoryview(latest[2])[start : start + size]
         found = bytearray(size)
         first, last = offset // _CHUNK_BYTES, (offset + size - 1) // _CHUNK_BYTES
         cursor = self.chunks.find(
@@ -89,7 +95,12 @@ class Bucket:
                 break
             found[filled : filled + len(piece)] = piece
             filled += len(piece)
+            self._latest = identity, chunk["n"], chunk["data"]
         return memoryview(found)[:filled].toreadonly()
+
+    def forget(self) -> None:
+        """Let go of the piece that was read last."""
+        self._latest = None
 
     def size_of(self, identity: ObjectId) -> int:
         """Return how many bytes a file has, 0 if there is none."""

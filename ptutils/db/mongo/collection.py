@@ -91,12 +91,12 @@ class StoredCollection:
         if not self._is_real:
             return len(self.matching(question))
         try:
-            plain = self._server.count({"$and": [question.filter, _IS_PLAIN]})
+            if not self._server.has_wholes():
+                return self._server.count(question.filter)
         except PyMongoError as error:
             if not is_refused(error):
                 raise
-            return len(self.matching(question))
-        return plain + len(self._matching_stubs(question))
+        return len(self.matching(question))
 
     def insert(self, documents: Sequence[Document]) -> None:
         """Insert documents, all or none."""
@@ -181,11 +181,14 @@ class StoredCollection:
             if rest:
                 filter["$or"] = [rest, _IS_WHOLE]
             order = []
-        elif self._server.has_wholes():
-            return None
-        if question.sort and question.limit:
+        elif question.sort and question.limit:
             self._index_sort(question.sort)
-        found = self._server.find(
+        ask = self._server.find
+        if order and question.limit:
+            ask = self._server.find_or_stub
+        elif order and self._server.has_wholes():
+            return None
+        found = ask(
             filter,
             order,
             limit=question.limit,

@@ -164,6 +164,7 @@ class MongoInterface(DBInterface):
 
     def _close(self) -> None:
         self._connection.close()
+        self._packs.forget()
         self._is_checked = False
 
     def _collection(self, name: str) -> StoredCollection:

@@ -33,6 +33,7 @@ class Packs:
         self._connection = connection
         self._bucket = Bucket(connection, "packs")
         self._is_indexed = False
+        self._places: dict[str, Document] = {}
 
     def put(self, artifacts: Sequence[Buffer]) -> list[str]:
         """Store what is not here yet in one new pack, and note the time for all."""
@@ -51,11 +52,12 @@ class Packs:
 
     def get(self, digest: str) -> memoryview:
         """Return an artifact, verified."""
-        place = self._index.find_one({"_id": digest})
-        if place is None:
-            raise absent(digest, self._connection.address.url)
+        if digest not in self._places:
+            self._look_up(digest)
+        place = self._places[digest]
         found = self._bucket.read(place["pack"], place["offset"], place["size"])
         if digest_of(found) != digest:
+            self.forget()
             raise CorruptError(
                 f"cannot read artifact {digest}",
                 path=f"{self._connection.address.url} {self._bucket.name} "
@@ -66,6 +68,11 @@ class Packs:
                 "that does not need it",
             )
         return found
+
+    def forget(self) -> None:
+        """Let go of what was read last."""
+        self._places = {}
+        self._bucket.forget()
 
     def stored(self, digests: Iterable[str] | None) -> dict[str, Stored]:
         """Return size and time of those that are here."""
@@ -80,6 +87,7 @@ class Packs:
 
     def drop(self, digests: Iterable[str], before: datetime) -> int:
         """Forget what is old; remove packs of which nothing is left."""
+        self.forget()
         touched: set[ObjectId] = set()
         for wanted in _filters(digests):
             old = {**wanted, "put": {"$lt": before}}
@@ -99,6 +107,14 @@ class Packs:
                 self.get(digest)
             except CorruptError as error:
                 yield digest, error
+
+    def _look_up(self, digest: str) -> None:
+        """Note where an artifact lies, and all others of its pack."""
+        place = self._index.find_one({"_id": digest})
+        if place is None:
+            raise absent(digest, self._connection.address.url)
+        rows = self._index.find({"pack": place["pack"]})
+        self._places = {digest: place, **{row["_id"]: row for row in rows}}
 
     @property
     def _index(self) -> Documents:

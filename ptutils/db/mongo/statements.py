@@ -76,9 +76,33 @@ class Statements:
             self._refuse_foreign(filter)
             raise
 
-    def find_wholes(self) -> list[Document]:
-        """Return the stubs of the documents that are kept whole, in order."""
-        return self.find(_WHOLE)
+    def find_or_stub(
+        self,
+        filter: Document,
+        order: _Order,
+        *,
+        limit: int = 0,
+        skip: int = 0,
+        projection: Document | None = None,
+    ) -> list[Document]:
+        """Return what the server finds and, last, a stub if there is any: in one go."""
+        pipeline: list[Document] = [{"$match": filter}, {"$sort": dict(order)}]
+        pipeline += [{"$skip": skip}] if skip else []
+        pipeline += [{"$limit": limit}] if limit else []
+        pipeline += [{"$project": projection}] if projection else []
+        any_stub = [{"$match": _WHOLE}, {"$limit": 1}]
+        pipeline.append({"$unionWith": {"coll": self.name, "pipeline": any_stub}})
+
+        def ask(documents: Documents, session: ClientSession | None) -> list[Document]:
+            return list(
+                documents.aggregate(pipeline, allowDiskUse=True, **_in(session))
+            )
+
+        try:
+            return self._do(ask)
+        except InvalidBSON:
+            self._refuse_foreign(filter)
+            raise
 
     def has_wholes(self) -> bool:
         """Return whether any document of the collection is kept whole."""
