@@ -20,7 +20,15 @@ _SIDES = ("ours", "theirs")
 
 def diff(
     run: RunId,
-    other: RunId,
+    other: Annotated[
+        str,
+        typer.Argument(
+            metavar="OTHER",
+            parser=str.lower,
+            help="Another run, in the same way.",
+            show_default=False,
+        ),
+    ],
     of: Annotated[
         str | None,
         typer.Option(

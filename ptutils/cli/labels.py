@@ -35,8 +35,8 @@ def tag(
 
 def note(
     run: RunId,
-    text: Annotated[
-        str | None,
+    words: Annotated[
+        list[str] | None,
         typer.Argument(metavar="TEXT", help="What to note.", show_default=False),
     ] = None,
     db: Database = None,
@@ -44,8 +44,8 @@ def note(
     """Keep TEXT as the notes of RUN; without it, show them."""
     with open_database(db) as database:
         found = database.runs.get(run)
-        if text is not None:
-            found.note(text)
+        if words:
+            found.note(" ".join(words))
         elif found.document["notes"]:
             say(found.document["notes"])
 

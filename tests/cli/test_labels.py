@@ -35,6 +35,15 @@ def test_note_is_kept_and_shown(command: Command, kept: Kept) -> None:
     assert "\n  diverged at first;\n  then fine\n" in command("show", run).out
 
 
+def test_note_needs_no_quotes_and_can_be_emptied(command: Command, kept: Kept) -> None:
+    run = kept()
+    command("note", run, "two", "words")
+
+    assert command("note", run).out == "two words\n"
+    command("note", run, "")
+    assert command("note", run).out == ""
+
+
 def test_run_without_notes_shows_none(command: Command, kept: Kept) -> None:
     done = command("note", kept())
 

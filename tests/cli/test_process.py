@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pexpect
 
-from tests.cli.conftest import CONFIG, Command
+from tests.cli.conftest import CONFIG, Command, Kept
 from tests.terminal import Terminal, unstyled
 
 LONG = "schedule.duration=100000 steps"
@@ -70,3 +70,15 @@ def test_sigterm_saves_and_exits_as_usual(terminal: Terminal, tmp_path: Path) ->
     program.close()
 
     assert program.exitstatus == 128 + signal.SIGTERM
+
+
+def test_narrow_terminal_names_the_columns_it_has_no_room_for(
+    kept: Kept, terminal: Terminal
+) -> None:
+    kept()
+    program = terminal("-m", "ptutils.cli", "ls", columns=50)
+    program.expect(pexpect.EOF)
+    lines = unstyled(program.before).splitlines()
+
+    assert all(len(line) <= 50 for line in lines)
+    assert lines[-1].rstrip() == "not shown for want of room: age, loss.min, tags"
