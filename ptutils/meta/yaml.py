@@ -86,8 +86,14 @@ def write_yaml(value: Value) -> str:
         lr: 0.001
         name: '1e-3'
     """
+    text = _written(value, _FastDumper)
+    # libyaml escapes what lies past the first 65,536 characters; people read them.
+    return _written(value, _Dumper) if "\\U" in text else text
+
+
+def _written(value: Value, dumper: type[_Dumper | _FastDumper]) -> str:
     text: str = yaml.dump(
-        value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=88
+        value, Dumper=dumper, sort_keys=False, allow_unicode=True, width=88
     )
     return text
 
@@ -184,7 +190,9 @@ class _FastLoader(_Strict, yaml.CSafeLoader):
     pass
 
 
-class _Dumper(yaml.SafeDumper):
+class _Natural(yaml.representer.SafeRepresenter):
+    """What both dumpers add to the representer that they share."""
+
     def ignore_aliases(self, data: Value) -> bool:
         return True
 
@@ -196,12 +204,20 @@ class _Dumper(yaml.SafeDumper):
         return super().represent_sequence(tag, sequence, flow_style or is_flat)
 
 
-def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+class _Dumper(_Natural, yaml.SafeDumper):
+    pass
+
+
+class _FastDumper(_Natural, yaml.CSafeDumper):
+    pass
+
+
+def _represent_text(dumper: _Natural, text: str) -> yaml.ScalarNode:
     # PyYAML folds the rarer line breaks into spaces unless they are escaped.
     style = '"' if _RARE_BREAKS & set(text) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
 
 
-_Dumper.add_representer(str, _represent_text)
-for _side in (_Loader, _FastLoader, _Dumper):
+_Natural.add_representer(str, _represent_text)
+for _side in (_Loader, _FastLoader, _Dumper, _FastDumper):
     _side.add_implicit_resolver(_FLOAT_TAG, _FLOAT, list("-+0123456789."))

@@ -68,6 +68,11 @@ def test_short_lists_are_written_on_one_line() -> None:
     assert write_yaml({"betas": [0.9, 0.999]}) == "betas: [0.9, 0.999]\n"
 
 
+@pytest.mark.parametrize("text", ["naïve", "学习", "\N{ROCKET}", "a: \\U0001F680"])
+def test_letters_of_all_languages_stay_readable(text: str) -> None:
+    assert text in write_yaml({"notes": text})
+
+
 def test_merge_keys_are_no_repetition() -> None:
     text = "a: &a {x: 1}\nw: {b: &b {<<: *a, x: 2}}\nc: {<<: *b, y: 3}"
     read = read_yaml(text, "here")

@@ -184,18 +184,8 @@ def sync_folder(folder: Path) -> None:
 
 def _do(root: Path, steps: dict[str, Any]) -> None:
     """Do what a journal says; doing it twice is doing it once."""
-    changed: set[Path] = set()
     try:
-        for old, new in steps["moves"]:
-            # If it was moved already, the old name may be that of another file now.
-            if not _inside(root, new).exists():
-                _inside(root, old).replace(_inside(root, new))
-            changed |= {_inside(root, old).parent, _inside(root, new).parent}
-        for old, new in steps["renames"]:
-            target = _inside(root, new)
-            with contextlib.suppress(FileNotFoundError):  # It was renamed already.
-                _inside(root, old).replace(target)
-            changed.add(_inside(root, new).parent)
+        changed = {*_renamed(root, steps)}
         for name, offset, content in steps["appends"]:
             _append(_inside(root, name), offset, base64.b64decode(content))
             changed.add(_inside(root, name).parent)
@@ -215,6 +205,20 @@ def _do(root: Path, steps: dict[str, Any]) -> None:
             got=f"{error.strerror or error}: {error.filename}",
             fix="mend that; it is finished when the database is next used",
         ) from error
+
+
+def _renamed(root: Path, steps: dict[str, Any]) -> Iterator[Path]:
+    """Rename what is to be renamed, and yield the folders that it concerns."""
+    for old, new in steps["moves"]:
+        # If it was moved already, the old name may be that of another file now.
+        if not _inside(root, new).exists():
+            _inside(root, old).replace(_inside(root, new))
+        yield from (_inside(root, name).parent for name in (old, new))
+    for old, new in steps["renames"]:
+        target = _inside(root, new)
+        with contextlib.suppress(FileNotFoundError):  # It was renamed already.
+            _inside(root, old).replace(target)
+        yield target.parent
 
 
 def _append(path: Path, offset: int, content: bytes) -> None:

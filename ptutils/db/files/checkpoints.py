@@ -56,8 +56,9 @@ class CheckpointForm(Form):
                 if name.endswith(".json"):
                     yield folder / "checkpoints" / name
 
-    def path_of(self, document: Document) -> Path | None:
+    def path_of(self, row: Row) -> Path | None:
         """Return where a document goes, or None if it does not fit."""
+        document = row.document
         if not _fits(document):
             return None
         try:

@@ -56,8 +56,9 @@ class ChunkForm(Form):
         for folder in self.run_folders(only, "run"):
             yield folder / "history.csv"
 
-    def path_of(self, document: Document) -> Path | None:
+    def path_of(self, row: Row) -> Path | None:
         """Return where a document goes, or None if it does not fit."""
+        document = row.document
         if not _fits(document):
             return None
         return self.root / "runs" / name_of(document["run"]) / "history.csv"

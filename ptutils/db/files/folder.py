@@ -83,15 +83,14 @@ class Folder:
         """Write what a transaction changed; the lock is held for writing."""
         changes = list(changes)
         if changes:
-            count = self.lock.count
             with self.translated():
-                self._shelf.commit(changes, count, self.lock.next_count())
-                self.lock.keep_count()
+                self._shelf.commit(changes, self.lock.count, self.tell)
 
-    def tell(self) -> None:
+    def tell(self) -> int:
         """Let others know that something changed; the lock is held for writing."""
-        self.lock.next_count()
+        count = self.lock.next_count()
         self.lock.keep_count()
+        return count
 
     def write_pack(self, artifacts: Mapping[str, Buffer]) -> None:
         """Write new artifacts, durably; others may read and write meanwhile."""

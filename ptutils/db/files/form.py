@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -37,7 +38,7 @@ class Form(ABC):
         """Yield the files that may hold what is wanted, whether they exist or not."""
 
     @abstractmethod
-    def path_of(self, document: Document) -> Path | None:
+    def path_of(self, row: Row) -> Path | None:
         """Return where a document goes, or None if this form cannot hold it."""
 
     @abstractmethod
@@ -74,18 +75,25 @@ class Form(ABC):
 class RunForm(Form):
     """``runs/<id>/run.yaml``, one for each run."""
 
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        # Making the text is the only way to know that it can be made.
+        self._texts: weakref.WeakKeyDictionary[Row, bytes] = weakref.WeakKeyDictionary()
+
     def paths(self, only: Wanted) -> Iterator[Path]:
         """Yield the files that may hold what is wanted."""
         for folder in self.run_folders(only, "_id"):
             yield folder / "run.yaml"
 
-    def path_of(self, document: Document) -> Path | None:
+    def path_of(self, row: Row) -> Path | None:
         """Return where a document goes, or None if it does not fit."""
-        identity = document["_id"]
+        identity = row.document["_id"]
         if type(identity) is not str or not identity or _is_long(identity):
             return None
-        if as_yaml(with_place(document, 0)) is None:
+        text = as_yaml(with_place(row.document, row.place))
+        if text is None:
             return None
+        self._texts[row] = text
         return self.root / "runs" / name_of(identity) / "run.yaml"
 
     def read(self, path: Path, content: bytes, modified_us: int) -> list[Row]:
@@ -99,11 +107,10 @@ class RunForm(Form):
         self, batch: Batch, path: Path, before: Sequence[Row], after: Sequence[Row]
     ) -> None:
         """Note in a batch how a file changes."""
-        if not after:
+        if after:
+            batch.write(path, filling(self._texts[after[0]]))
+        else:
             batch.remove(path)
-            return
-        content = as_yaml(with_place(after[0].document, after[0].place))
-        batch.write(path, filling(content or b""))
 
 
 class DocumentForm(Form):
@@ -123,9 +130,9 @@ class DocumentForm(Form):
                 if name.endswith(".json"):
                     yield self._folder / name
 
-    def path_of(self, document: Document) -> Path:
+    def path_of(self, row: Row) -> Path:
         """Return where a document goes, or None if it does not fit."""
-        return self._folder / f"{name_of(document['_id'])}.json"
+        return self._folder / f"{name_of(row.document['_id'])}.json"
 
     def read(self, path: Path, content: bytes, modified_us: int) -> list[Row]:
         """Return the documents of a file."""

@@ -69,7 +69,7 @@ class Holding:
         self._root = root
         self._lock = lock
         self._folder = root / "artifacts"
-        self._packs = Packs(root)
+        self._packs: dict[Path, Packs] = {}
         self._files: dict[Path, _File] = {}
         self._paths: dict[str, set[Path]] = {}
         self._count = -1
@@ -79,7 +79,7 @@ class Holding:
         count = self._lock.count
         if count == self._count:
             return
-        self._packs.close()
+        self._packs.clear()
         seen = {path: os.stat(path) for path in self._present()}
         for path in self._files.keys() - seen.keys():
             self._forget(path)
@@ -92,7 +92,7 @@ class Holding:
 
     def close(self) -> None:
         """Let go of mapped files."""
-        self._packs.close()
+        self._packs.clear()
         self._count = -1
 
     def size(self, digest: str) -> int:
@@ -255,11 +255,9 @@ class Holding:
         Raises:
             CorruptError: If its bytes are not what they were.
         """
-        place = Place(pack=self._inside(path), offset=held.offset, size=held.size)
-        return self._packs.read(held.digest, place)
-
-    def _inside(self, path: Path) -> str:
-        return path.relative_to(self._root).as_posix()
+        packs = self._packs.setdefault(path.parent, Packs(path.parent))
+        place = Place(pack=path.name, offset=held.offset, size=held.size)
+        return packs.read(held.digest, place)
 
 
 def metadata_of(told: Sequence[Document]) -> dict[str, str]:

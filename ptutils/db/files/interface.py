@@ -28,6 +28,7 @@ from ptutils.meta.values import Document, Value
 
 __all__ = ["FileInterface"]
 
+_MUTABLE: Final = (dict, list)
 _BULKY: Final[Document] = {name: {"skeleton": "", "types": ""} for name in BULK}
 
 
@@ -259,7 +260,10 @@ def _names(filter: Value) -> Document:
 def _copied(value: Value) -> Value:
     """Return a copy of a plain value that shares no list or dict with it."""
     if type(value) is dict:
-        return {name: _copied(each) for name, each in value.items()}
+        return {
+            name: _copied(each) if type(each) in _MUTABLE else each
+            for name, each in value.items()
+        }
     if type(value) is list:
-        return [_copied(each) for each in value]
+        return [_copied(each) if type(each) in _MUTABLE else each for each in value]
     return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -132,13 +132,15 @@ class Shelf:
         self._kept[path] = _Kept(stamp, is_settled, count, rows)
         return rows
 
-    def commit(self, changes: Iterable[Change], count: int, next_count: int) -> None:
+    def commit(
+        self, changes: Iterable[Change], count: int, tell: Callable[[], int]
+    ) -> None:
         """Write what a transaction changed, all of it or nothing.
 
         Args:
             changes: One for each document.
             count: Of the transactions until now.
-            next_count: With this one.
+            tell: Counts this one, for all to see, and returns the count.
 
         Raises:
             OSError: If there is no room, say.
@@ -153,6 +155,7 @@ class Shelf:
             batch.commit()
         finally:
             batch.discard()
+        next_count = tell()
         for path, file in files.items():
             self._keep(path, [file.form.kept(row) for row in file.after], next_count)
 
@@ -161,13 +164,14 @@ class Shelf:
         before, after = change.before, change.after
         form = path = None
         if after is not None:
-            form, path = self._place(change.collection, after.document)
+            form, path = self._place(change.collection, after)
         if before is not None and before.form is not None and before.path is not None:
             rows = self._opened(files, before.form, before.path, count).after
+            at = [row.identity for row in rows].index(before.row.identity)
             if path == before.path and after is not None:
-                rows[rows.index(before.row)] = after
+                rows[at] = after
                 return
-            rows.remove(before.row)
+            del rows[at]
         if form is not None and path is not None and after is not None:
             self._opened(files, form, path, count).after.append(after)
 
@@ -179,9 +183,9 @@ class Shelf:
             files[path] = _File(form, list(before), list(before))
         return files[path]
 
-    def _place(self, collection: str, document: Document) -> tuple[Form, Path]:
+    def _place(self, collection: str, row: Row) -> tuple[Form, Path]:
         for form in self.forms(collection):
-            path = form.path_of(document)
+            path = form.path_of(row)
             if path is not None:
                 return form, path
         raise DatabaseError(f"cannot place a document of {collection!r}")

@@ -111,7 +111,7 @@ def test_broken_line_of_history_is_refused(recorded: Recorded, line: str) -> Non
 
 def test_value_that_is_no_number_is_refused(recorded: Recorded) -> None:
     _edit(recorded.folder / "history.csv", "0.5", "half")
-    with pytest.raises(CorruptError, match="numbers as values of 'loss'(?s:.*)half"):
+    with pytest.raises(CorruptError, match=r"numbers as values of 'loss'(?s:.*)half"):
         recorded.db._find("history", {})
 
 
@@ -159,7 +159,7 @@ def test_missing_parent_is_named(tmp_path: Path) -> None:
 
 def test_newer_format_is_refused(recorded: Recorded) -> None:
     (recorded.path / "ptutils.yaml").write_text("format: 3\n")
-    with pytest.raises(DatabaseError, match="format 2 or older(?s:.*)pip install -U"):
+    with pytest.raises(DatabaseError, match=r"format 2 or older(?s:.*)pip install -U"):
         recorded.again().find()
 
 

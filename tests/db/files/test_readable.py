@@ -63,7 +63,7 @@ def test_hard_tensors_are_named_and_come_back(tmp_path: Path) -> None:
 
 
 def test_checkpoint_is_complete_without_the_packs(tmp_path: Path) -> None:
-    recorded = Recorded(tmp_path / "lab", **hard_state())
+    Recorded(tmp_path / "lab", **hard_state())
     assert not list((tmp_path / "lab").glob("artifacts/*"))
 
 
