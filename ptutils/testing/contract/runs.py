@@ -94,9 +94,9 @@ class RunsContract(Contract):
         assert found.checkpoints[-1].state.trainer.state.step == last
 
     def test_large_states_come_back(self, db: DBInterface) -> None:
-        found = run(db, width=30_000)
+        found = run(db, width=60_000)
         again = ran(found.resume({"schedule.duration": "3 epochs"}))
-        assert digest(again) == digest(run(db, width=30_000, duration="3 epochs"))
+        assert digest(again) == digest(run(db, width=60_000, duration="3 epochs"))
 
     def test_running_run_cannot_be_taken(self, db: DBInterface) -> None:
         part = run(db, duration="3 steps")
