@@ -135,6 +135,7 @@ class Run:
             NotFoundError: If there is no checkpoint at ``step``.
             DatabaseError: If this is only what was put aside while the run's database
                 was out of reach.
+            StatusError: If the run was an evaluation.
         """
         building = Building(changes=config or {}, trust=trust, provide=provide)
         return starting.resume(self, step, building)

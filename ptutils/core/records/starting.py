@@ -16,7 +16,7 @@ from ptutils.core.records.lineage import new_lineage
 from ptutils.core.records.settings import changes_kept
 from ptutils.core.renaming import Rename
 from ptutils.core.selecting import Select
-from ptutils.errors import ConfigError, DatabaseError, NotFoundError
+from ptutils.errors import ConfigError, DatabaseError, NotFoundError, StatusError
 from ptutils.meta.config import Config
 from ptutils.meta.status import Origin
 from ptutils.meta.values import Document, Value
@@ -82,6 +82,7 @@ def resume(run: Run, step: int | None, building: Building) -> Session:
     """Return a Session that goes on with a run."""
     run = run.refresh()
     _require_home(run)
+    _require_trained(run)
     checkpoint = run.newest() if step is None else run.checkpoint(step)
     before = _config_at(run, checkpoint)
     # A resume that was killed before it saved anything had settings of its own.
@@ -163,6 +164,18 @@ def _require_home(run: Run) -> None:
         )
 
 
+def _require_trained(run: Run) -> None:
+    """Refuse to train on as part of a run that was a measurement."""
+    lineage = run.lineage
+    if lineage["verb"] == "evaluate":
+        raise StatusError(
+            f"cannot resume run {run.id!r}, which only measured a checkpoint",
+            expected="a run that trains",
+            got=f"an evaluation of run {lineage['parent']!r}",
+            fix="evaluate that run again, or resume it",
+        )
+
+
 def _require_checkpoint(run: Run, step: int | None, verb: str) -> Checkpoint:
     checkpoint = run.newest() if step is None else run.checkpoint(step)
     if checkpoint is None:
@@ -170,7 +183,7 @@ def _require_checkpoint(run: Run, step: int | None, verb: str) -> Checkpoint:
             f"run {run.id!r} has no checkpoint to {verb}",
             expected="a run that was saved at least once",
             got="none",
-            fix="start anew from its config: ptutils restart",
+            fix=f"start anew from its config: ptutils restart {run.id}",
         )
     return checkpoint
 

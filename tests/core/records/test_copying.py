@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import ptutils
 from ptutils.core.records.copying import copy_run
@@ -654,3 +656,32 @@ def test_runs_go_to_a_server_and_back_unchanged(
         source.import_runs(server)
         target.import_runs(server)
         assert content(source) == content(server) == content(target)
+
+
+@given(st.lists(st.sampled_from(["grow a", "grow b", "a to b", "b to a"]), max_size=7))
+@settings(max_examples=40)
+def test_copies_bring_what_the_other_has_or_refuse(moves: list[str]) -> None:
+    databases = {"a": MemoryInterface(), "b": MemoryInterface()}
+    run_id = written(databases["a"]).recorder.run_id
+    grown: dict[str, list[int]] = {"a": [], "b": []}  # What each has, by number.
+    databases["b"].import_runs(databases["a"])
+    for number, move in enumerate(moves, 3):
+        first, _, second = move.partition(" to ")
+        if move.startswith("grow"):
+            side = move[-1]
+            grown[side].append(number)
+            resumed(databases[side], run_id, number, at=2).end()
+            continue
+        ours, theirs = grown[second], grown[first]
+        if ours == theirs[: len(ours)]:
+            grown[second] = list(theirs)
+            databases[second].import_runs(databases[first])
+            assert content(databases[second]) == content(databases[first])
+            continue
+        before = content(databases[second])
+        if theirs == ours[: len(theirs)]:
+            databases[second].import_runs(databases[first])
+        else:
+            with pytest.raises(DatabaseError, match="cannot copy run"):
+                databases[second].import_runs(databases[first])
+        assert content(databases[second]) == before

@@ -12,7 +12,12 @@ import ptutils
 from ptutils.core.records.run import Run
 from ptutils.core.session import Session
 from ptutils.db.memory import MemoryInterface
-from ptutils.errors import ConfigError, NotFoundError, StateMismatchError
+from ptutils.errors import (
+    ConfigError,
+    NotFoundError,
+    StateMismatchError,
+    StatusError,
+)
 from tests.core.experiment import config
 from tests.core.stored import Writer
 
@@ -161,6 +166,12 @@ def test_evaluation_of_a_split_that_training_did_not_have(trained: Run) -> None:
     run = ended(trained.evaluate(changes, step=1, split="test", db=MemoryInterface()))
     assert run.history.paths() == ["test.loss", "test.accuracy"]
     assert list(run.history["test.loss"].steps) == [1]
+
+
+def test_evaluation_is_not_resumed_as_a_training(trained: Run) -> None:
+    run = ended(trained.evaluate(db=MemoryInterface()))
+    with pytest.raises(StatusError, match="which only measured a checkpoint"):
+        run.resume()
 
 
 def test_evaluation_of_another_net_is_refused(trained: Run) -> None:
