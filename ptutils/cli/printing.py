@@ -48,6 +48,7 @@ def print_table(table: Table) -> None:
 
 def print_json(value: Value) -> None:
     """Print one JSON value on stdout, indented."""
+    # In ASCII: no control character of a stored text reaches the terminal.
     typer.echo(json.dumps(plain_json(value), indent=2, allow_nan=False))
 
 
