@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 from ptutils.db.filters.sort import Sort, check_sort
 from ptutils.db.indexes import COMPLEX, Bound, pattern_for
+from ptutils.db.parts import fields_of, part_in_sql, part_of
 from ptutils.db.tables import Table
+from ptutils.meta.values import Document
 
 __all__ = ["Rows", "in_natural_order", "in_sort_order", "num_candidates"]
 
@@ -26,9 +28,18 @@ _MOST_JOINS = 8
 """So many sort keys after the first come from indexes; SQLite joins 64 tables."""
 
 
-def in_natural_order(table: Table, bounds: Mapping[str, Bound]) -> Rows:
-    """Yield all candidates in the order of insertion."""
-    return _Query(table, bounds).in_place_order()
+def in_natural_order(
+    table: Table, bounds: Mapping[str, Bound], filter: Document
+) -> Generator[tuple[int, str, Document | None], None, None]:
+    """Yield place and text of all candidates in the order of insertion.
+
+    Beside them stands a document of the fields that the filter looks at, where that is
+    quicker to look at than the whole, or None.
+    """
+    query = _Query(table, bounds)
+    fields = () if query.knows(filter) else fields_of(filter)
+    for place, text, part in query.in_place_order(part_in_sql(fields, "d.text")):
+        yield place, text, part_of(fields, part)
 
 
 def in_sort_order(
@@ -210,14 +221,24 @@ class _Query:
         counts = [condition.count for condition in self._conditions]
         return min(counts, default=self._table.count())
 
-    def in_place_order(self) -> Rows:
-        """Yield the candidates in the order of insertion."""
+    def knows(self, filter: Document) -> bool:
+        """Return whether indexes narrow by all that the filter names."""
+        return filter.keys() <= {condition.path for condition in self._conditions}
+
+    def in_place_order(
+        self, part: str
+    ) -> Generator[tuple[int, str, str | None], None, None]:
+        """Yield the candidates in the order of insertion, and something of each."""
         where, values = self._where("d.place")
-        return self._rows(
-            f"SELECT d.place, d.text FROM {self._documents} d "  # noqa: S608
+        cursor: sqlite3.Cursor = self._table.connection.execute(
+            f"SELECT d.place, d.text, {part} FROM {self._documents} d "  # noqa: S608
             f"WHERE {where} ORDER BY d.place",
             values,
         )
+        try:
+            yield from cursor
+        finally:
+            cursor.close()
 
     def by_id(self, turn: str) -> Rows:
         """Yield the candidates by their ids."""
@@ -321,14 +342,6 @@ class _Query:
             values,
         ).fetchone()
         return int(count)
-
-    def _rows(self, text: str, values: Sequence[bytes]) -> Rows:
-        cursor: sqlite3.Cursor = self._table.connection.execute(text, values)
-        try:
-            for place, row in cursor:
-                yield (), place, row
-        finally:
-            cursor.close()
 
     def _sorted_rows(self, text: str, values: Sequence[bytes]) -> Rows:
         # The text is read only when a row is asked for: SQLite sorts without it.

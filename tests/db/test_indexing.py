@@ -217,16 +217,35 @@ def test_damaged_document_is_named_by_the_query_that_wanted_an_index(
     assert patterns(db) == []
 
 
-@pytest.mark.usefixtures("eager")
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_damaged_document_is_named_by_a_query_that_reads_parts(
+    db: SQLiteInterface,
+) -> None:
+    fill(db)
+    with db._store.writing() as connection:
+        connection.execute(
+            "UPDATE documents_1 SET text = replace(text, '\"a\":1', '\"a\":0')"
+        )
+    with pytest.raises(CorruptError, match="cannot read a document"):
+        db._find("c", {"a": 1})
+
+
+def test_part_of_a_document_tells_nothing_of_null(db: SQLiteInterface) -> None:
+    db._insert("c", [{"_id": 1, "a": None}, {"_id": 2}, {"_id": 3, "a": 0}])
+    found = db._find("c", {"$or": [{"a": {"$exists": False}}, {"a": 0}]})
+    assert [each["_id"] for each in found] == [2, 3]
+
+
+@pytest.mark.parametrize("many", [1, 1000])
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(chance=st.randoms(use_true_random=True))
-def test_answers_are_the_same_with_indexes_that_queries_made(
-    chance: random.Random, tmp_path_factory: pytest.TempPathFactory
+def test_answers_are_the_same_with_indexes_made_by_queries_and_without(
+    chance: random.Random, many: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     generator = Generator(chance)
     memory = MemoryInterface()
     path = tmp_path_factory.mktemp("generated") / "runs.db"
-    with SQLiteInterface(str(path)) as db:
+    with pytest.MonkeyPatch.context() as patch, SQLiteInterface(str(path)) as db:
+        patch.setattr(indexing, "_MANY", many)
         for each in (memory, db):
             each._insert("c", generator.documents)
         for _ in range(5):
