@@ -80,13 +80,13 @@ class _Inspection:
         with open_transaction() as connection:
             table = _table(connection, self._name)
             texts = self._damaged_texts(table)
+            faults = [self._text_fault(table, place) for place in texts]
             is_indexed = not texts and _is_indexed(table, self._load)
             if self._repair:
                 for place, text in texts.items():
                     _set_aside(table, self._name, place, text)
                 if texts or not is_indexed:
                     table.rebuild(self._load)
-        faults = [self._text_fault(place) for place in texts]
         if not texts and not is_indexed:
             faults.append(self._index_fault())
         return faults
@@ -105,11 +105,12 @@ class _Inspection:
                 found[place] = text
         return found
 
-    def _text_fault(self, place: int) -> Fault:
+    def _text_fault(self, table: Table, place: int) -> Fault:
+        name = _name(table, place)
         return Fault(
-            where=f"collection {self._name!r}, document {place}",
+            where=f"{self._name}.{name}",
             what="its text is not what was stored",
-            affects="this document, and every query that reads it",
+            affects=f"{self._name} {name}, and what reads all of {self._name!r}",
             is_repaired=self._repair,
         )
 
@@ -127,6 +128,16 @@ def _table(connection: sqlite3.Connection, name: str) -> Table:
         "SELECT id FROM collections WHERE name = ?", (name,)
     ).fetchone()
     return Table(connection, number)
+
+
+def _name(table: Table, place: int) -> str:
+    """Return the id of a document that cannot be read, as far as its key tells it."""
+    (identity,) = table.connection.execute(
+        f"SELECT id FROM documents_{table.number} WHERE place = ?",  # noqa: S608
+        (place,),
+    ).fetchone()
+    text = identity[1:-1].decode(errors="replace")
+    return text if key(text) == identity else f"number {place}"
 
 
 def _set_aside(table: Table, name: str, place: int, text: str) -> None:

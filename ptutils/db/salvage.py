@@ -95,7 +95,7 @@ def _merge_log(path: Path) -> None:
                     "cannot mend this database",
                     path=str(path),
                     expected="nobody else who has it open",
-                    got="another process that does",
+                    got="another process, or a connection of this one, that does",
                     fix="stop its runs and whatever reads it, then try again",
                 ) from error
 

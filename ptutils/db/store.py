@@ -14,17 +14,22 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from itertools import chain
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 from ptutils.db.migrations import FORMAT, NEEDS
+from ptutils.db.schema import (
+    APPLICATION,
+    SIGNATURE,
+    create_tables,
+    needs,
+    upgrade_tables,
+)
 from ptutils.errors import CorruptError, DatabaseError, NotFoundError
 
 __all__ = ["Store", "damaged"]
 
-_APPLICATION: Final = 0x7074_7574
 _PATIENCE_S: Final = 60.0
 _FORK_PATIENCE_S: Final = 5.0
 _CACHE_KIB: Final = 1 << 15
@@ -32,35 +37,12 @@ _RETRIED: Final = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")
 _DAMAGED: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR")
 """Of our statements none is wrong: an error in one is a table that is damaged."""
 
-_OUR_TABLE: Final = b"CREATE TABLE artifacts (digest TEXT PRIMARY KEY"
 _LARGEST_PAGE: Final = 1 << 16
 _WHOLE: Final = ("COMMIT", "ROLLBACK")
 _PART: Final = ("RELEASE part", "ROLLBACK TO part", "RELEASE part")
 _OURS: Final = "a SQLite file of ptutils"
 _ANOTHER: Final = "choose another name; what is there was left as it is"
 _WRITABLE: Final = "make both writable, or go on with a copy elsewhere"
-_SCHEMA: Final = (
-    """CREATE TABLE collections (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
-       count INTEGER NOT NULL DEFAULT 0)""",
-    """CREATE TABLE indexes (collection INTEGER NOT NULL, pattern TEXT NOT NULL,
-       PRIMARY KEY (collection, pattern)) WITHOUT ROWID""",
-    """CREATE TABLE paths (id INTEGER PRIMARY KEY, collection INTEGER NOT NULL,
-       path TEXT NOT NULL, count INTEGER NOT NULL DEFAULT 0,
-       UNIQUE (collection, path))""",
-    """CREATE TABLE artifacts (digest TEXT PRIMARY KEY, pack TEXT NOT NULL,
-       offset INTEGER NOT NULL, size INTEGER NOT NULL, put INTEGER NOT NULL DEFAULT 0)
-       WITHOUT ROWID""",
-    "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID",
-    f"PRAGMA application_id = {_APPLICATION}",
-    f"PRAGMA user_version = {FORMAT}",
-)
-_SET_NEEDS: Final = "REPLACE INTO about VALUES ('needs', ?)"
-_TO_2: Final = (
-    "ALTER TABLE artifacts ADD COLUMN put INTEGER NOT NULL DEFAULT 0",
-    "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID",
-)
-_UPGRADES: Final = (_TO_2,)
-"""What each format changed in the tables above; the first makes format 2 of 1."""
 
 
 class Store:
@@ -223,7 +205,7 @@ class Store:
             raise self._refusal(
                 f"format {FORMAT} or older",
                 f"format {version}",
-                f"pip install -U '{_needs(connection)}'",
+                f"pip install -U '{needs(connection)}'",
             )
         if version == 0:
             connection.execute("PRAGMA journal_mode = WAL").fetchone()
@@ -236,9 +218,9 @@ class Store:
             """SELECT user_version, application_id, (SELECT COUNT(*) FROM sqlite_master)
                FROM pragma_user_version, pragma_application_id"""
         ).fetchone()
-        is_marked = application == _APPLICATION and version >= 0
+        is_marked = application == APPLICATION and version >= 0
         is_foreign = not is_marked and bool(tables or version)
-        is_later = version > FORMAT and _needs(connection) == NEEDS
+        is_later = version > FORMAT and needs(connection) == NEEDS
         if is_later or bool(tables) > bool(version) or is_foreign:
             if _looks_like_ours(self.path):
                 raise damaged("this database", self.path, "a mark that was changed")
@@ -248,9 +230,7 @@ class Store:
     def _create(self, connection: sqlite3.Connection) -> None:
         with _exclusive(connection):
             if not self._version(connection):  # Another process may have been faster.
-                for statement in _SCHEMA:
-                    connection.execute(statement)
-                connection.execute(_SET_NEEDS, (NEEDS,))
+                create_tables(connection)
 
     def _upgrade(self, connection: sqlite3.Connection) -> None:
         """Bring tables and documents up to the present format, all or nothing."""
@@ -258,16 +238,13 @@ class Store:
             version = self._version(connection)
             if version == FORMAT:  # Another process was faster.
                 return
-            for statement in chain.from_iterable(_UPGRADES[version - 1 :]):
-                connection.execute(statement)
-            connection.execute(_SET_NEEDS, (NEEDS,))
+            upgrade_tables(connection, version)
             # What migrates documents uses this store, within this transaction.
             self._connection, self._depth = connection, 1
             try:
                 self._migrate(version)
             finally:
                 self._connection, self._depth = None, 0
-            connection.execute(f"PRAGMA user_version = {FORMAT}")
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -309,7 +286,7 @@ def damaged(what: str, path: Path, got: str) -> CorruptError:
 def _looks_like_ours(path: Path) -> bool:
     """Return whether a file that SQLite cannot open was made here."""
     with path.open("rb") as file:
-        return _OUR_TABLE in file.read(_LARGEST_PAGE)
+        return SIGNATURE in file.read(_LARGEST_PAGE)
 
 
 def _make_private(path: Path) -> None:
@@ -327,14 +304,6 @@ def _connected(uri: str) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
-
-
-def _needs(connection: sqlite3.Connection) -> str:
-    """Return what a database of a later format asks for."""
-    with contextlib.suppress(sqlite3.Error):
-        rows = connection.execute("SELECT value FROM about WHERE name = 'needs'")
-        return str(next(rows)[0])
-    return "ptutils"
 
 
 def _copy_in_memory(connection: sqlite3.Connection) -> sqlite3.Connection:

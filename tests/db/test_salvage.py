@@ -254,20 +254,27 @@ def test_index_that_says_too_much_is_found_and_mended(
 def test_document_that_is_none_any_more_is_set_aside(
     db: SQLiteInterface, text: str
 ) -> None:
-    db._insert("c", [{"_id": number} for number in range(5)])
+    db._insert("c", [{"_id": number} for number in (0, "1", 2, 3, 4)])
     with db._store.writing() as connection:
         connection.execute(f"UPDATE documents_1 SET text = {text} WHERE place = 2")  # noqa: S608
     with pytest.raises(CorruptError, match="verify --repair"):
         db._find("c", {})
     assert db._find("c", {"_id": 3}) == [{"_id": 3}]
     (fault, *_) = db.verify()
-    assert fault.where == "collection 'c', document 2"
+    assert fault.where == "c.1"
     (fault,) = db.verify(repair=True)
     assert fault.is_repaired
     assert [each["_id"] for each in db._find("c", {})] == [0, 2, 3, 4]
     (aside,) = db._find("damaged", {})
     assert aside["collection"] == "c"
     assert db.verify() == []
+
+
+def test_damaged_document_without_a_name_has_a_number(db: SQLiteInterface) -> None:
+    db._insert("c", [{"_id": 7.5}])
+    with db._store.writing() as connection:
+        connection.execute("UPDATE documents_1 SET text = ''")
+    assert [fault.where for fault in db._inspect()] == ["c.number 1"]
 
 
 def test_repair_refuses_while_another_process_has_the_file_open(copy: Path) -> None:
@@ -288,7 +295,7 @@ sys.stdin.readline()
     child.stdout.readline()
     damage_page(copy, pages_of(copy, "documents_1")[0])
     before = copy.read_bytes()
-    with pytest.raises(DatabaseError, match="another process that does"):
+    with pytest.raises(DatabaseError, match="another process, or"):
         repair(copy)
     child.communicate(b"\n")
     assert copy.read_bytes() == before

@@ -187,7 +187,7 @@ def _named(collection: str, document: Document) -> _Document:
 
 
 def _fault(where: str, error: Exception) -> Fault:
-    return Fault(where=where, what=_reason(error), affects="all that is in it")
+    return Fault(where=where, what=_reason(error), affects="the rest of it, unseen")
 
 
 def _reason(error: Exception) -> str:

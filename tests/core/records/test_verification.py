@@ -310,7 +310,7 @@ def test_rest_is_read_where_a_part_cannot_be(broken: str, where: str) -> None:
     db = Broken()
     write_run(db, 1)
     db.broken = broken
-    what, affects = "cannot read this", "all that is in it"
+    what, affects = "cannot read this", "the rest of it, unseen"
     assert verify(db) == [Fault(where=where, what=what, affects=affects)]
 
 
