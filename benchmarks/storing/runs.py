@@ -18,10 +18,24 @@ from ptutils.meta.history import History
 from ptutils.meta.status import Phase, Status
 from ptutils.meta.values import Document
 
-__all__ = ["LR", "LoggedRun", "copies_of", "log_many", "trained", "write_runs"]
+__all__ = [
+    "FILTER",
+    "LR",
+    "SORT",
+    "LoggedRun",
+    "copies_of",
+    "log_many",
+    "trained",
+    "write_runs",
+]
 
 LR = "config.trainer.model.optimizer.lr"
 """Where a run keeps its learning rate."""
+
+FILTER = {LR: {"$lt": 0.01}, "config.seed": 3}
+"""Meets a twentieth of :func:`copies_of`."""
+
+SORT = [("summary.valid.accuracy.max", -1)]
 
 _LINEAGE = {"verb": "new", "parent": None, "checkpoint": None, "overrides": {}}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import importlib
 import socket
+import statistics
 import subprocess
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ import pymongo
 
 import ptutils
 from ptutils.meta.values import Document
-from storing.runs import LR, copies_of
-from storing.timing import median_s
+from storing.runs import FILTER, SORT, copies_of
+from storing.timing import Times, once, times_of
 
 __all__ = ["compare", "server"]
 
@@ -47,7 +47,7 @@ def server() -> Iterator[str]:
             process.wait()
 
 
-def compare(url: str, template: Document, count: int) -> dict[str, tuple[float, float]]:
+def compare(url: str, template: Document, count: int) -> dict[str, tuple[Times, Times]]:
     """Return seconds of ptutils and of pymongo by what they did.
 
     Args:
@@ -64,52 +64,58 @@ def compare(url: str, template: Document, count: int) -> dict[str, tuple[float, 
         _index(plain)
         db._insert("runs", [template])
         db._delete("runs", {})
-        bulk = _bulk_s(db, plain, list(copies_of(template, count)))
-        one = _both_s(lambda one: db._insert("runs", [one]), plain.insert_one, template)
+        bulk = _bulk_times(db, plain, list(copies_of(template, count)))
+        one = _both_times(
+            lambda one: db._insert("runs", [one]), plain.insert_one, template
+        )
         chunk = {"run": "r", "path": "loss", "values": bytes(8 * 1000)}
-        points = _both_s(
+        points = _both_times(
             lambda one: db._insert("history", [one]), chunks.insert_one, chunk
         )
-        filter = {LR: {"$lt": 0.01}, "config.seed": 3}
-        sort = [("summary.valid.accuracy.max", -1)]
         query = (
-            median_s(lambda: list(db.runs.find(filter, sort=sort, limit=20))),
-            median_s(lambda: list(plain.find(filter, sort=sort, limit=20))),
+            times_of(lambda: db._find("runs", FILTER, sort=SORT, limit=20), 30),
+            times_of(lambda: list(plain.find(FILTER, sort=SORT, limit=20)), 30),
+        )
+        runs = (
+            times_of(lambda: db.runs.find(FILTER, sort=SORT, limit=20), 30),
+            times_of(lambda: _living_and_best(plain), 30),
         )
     return {
-        f"insert {count:,} runs": bulk,
+        f"insert {min(_BATCH, count):,} runs": bulk,
         "insert a run, durable": one,
         "insert 1,000 points, durable": points,
         "two config paths, sorted, 20": query,
+        "the same as runs, lost ones marked": runs,
     }
 
 
 def _index(collection: Any) -> None:
-    for path in ("experiment", "created", "status.phase", "status.heartbeat"):
+    paths = ("experiment", "created", "status.phase", "status.heartbeat", SORT[0][0])
+    for path in paths:
         collection.create_index(path)
-    collection.create_index("summary.$**")
 
 
-def _bulk_s(db: Any, plain: Any, documents: list[Document]) -> tuple[float, float]:
-    times = []
-    for insert in (lambda batch: db._insert("runs", batch), plain.insert_many):
-        started_s = time.perf_counter()
-        for start in range(0, len(documents), _BATCH):
-            insert(documents[start : start + _BATCH])
-        times.append(time.perf_counter() - started_s)
-    ours, theirs = times
+def _living_and_best(collection: Any) -> list[Document]:
+    alive = {"status.phase": {"$in": ["running", "paused"]}}
+    list(collection.find(alive, {"lease": 1}))
+    return list(collection.find(FILTER, sort=SORT, limit=20))
+
+
+def _bulk_times(db: Any, plain: Any, documents: list[Document]) -> tuple[Times, Times]:
+    """Take turns, so that a busy moment of the machine meets both."""
+    times: tuple[list[float], list[float]] = [], []
+    for start in range(0, len(documents), _BATCH):
+        batch = documents[start : start + _BATCH]
+        times[0].append(once(lambda batch=batch: db._insert("runs", batch)))
+        times[1].append(once(lambda batch=batch: plain.insert_many(batch)))
+    ours, theirs = (Times(min(each), statistics.median(each)) for each in times)
     return ours, theirs
 
 
-def _both_s(ours: Any, theirs: Any, template: Document) -> tuple[float, float]:
-    """Take turns, so that a busy moment of the machine meets both."""
+def _both_times(ours: Any, theirs: Any, template: Document) -> tuple[Times, Times]:
     numbers = iter(range(1_000_000))
 
-    def once(insert: Any) -> None:
-        insert({**template, "_id": f"one{next(numbers)}"})
+    def one_by(insert: Any) -> Callable[[], object]:
+        return lambda: insert({**template, "_id": f"one{next(numbers)}"})
 
-    times = [
-        (median_s(lambda: once(ours), 20), median_s(lambda: once(theirs), 20))
-        for _ in range(3)
-    ]
-    return min(mine for mine, _ in times), min(other for _, other in times)
+    return times_of(one_by(ours), 100), times_of(one_by(theirs), 100)

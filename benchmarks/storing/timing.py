@@ -6,25 +6,44 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["median_s", "process_s"]
+__all__ = ["Times", "once", "process_times", "times_of"]
 
 
-def median_s(act: Callable[[], object], repeats: int = 9) -> float:
-    """Return the median time of an act that was done once before."""
+@dataclass(frozen=True)
+class Times:
+    """Seconds of one act, done several times over.
+
+    Attributes:
+        best: The least; what the machine can do when it is not busy with others.
+        median: The usual.
+    """
+
+    best: float
+    median: float
+
+    def __str__(self) -> str:
+        return f"{self.best * 1e3:.1f} ({self.median * 1e3:.1f}) ms"
+
+
+def once(act: Callable[[], object]) -> float:
+    """Return the seconds of an act."""
+    started_s = time.perf_counter()
     act()
-    times = []
-    for _ in range(repeats):
-        started_s = time.perf_counter()
-        act()
-        times.append(time.perf_counter() - started_s)
-    return statistics.median(times)
+    return time.perf_counter() - started_s
 
 
-def process_s(command: Sequence[str], folder: Path, repeats: int = 5) -> float:
-    """Return the median time of a whole process that succeeds."""
-    return median_s(
-        lambda: subprocess.run(command, cwd=folder, check=True, capture_output=True),
-        repeats,
+def times_of(act: Callable[[], object], repeats: int = 20) -> Times:
+    """Return the times of an act that was done once before."""
+    act()
+    times = [once(act) for _ in range(repeats)]
+    return Times(min(times), statistics.median(times))
+
+
+def process_times(command: Sequence[str], folder: Path) -> Times:
+    """Return the times of a whole process that succeeds."""
+    return times_of(
+        lambda: subprocess.run(command, cwd=folder, check=True, capture_output=True), 9
     )
