@@ -14,6 +14,7 @@ __all__ = ["connect"]
 
 _SCHEMES: Final = ("files", "memory", "mongodb", "mongodb+srv", "sqlite")
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)
+_PASSWORD: Final = re.compile(r"(?<!^)(?<=[^/]):(?!//).*@", re.DOTALL)
 _EXPECTED: Final = (
     "a path such as 'runs.db', 'sqlite:PATH', 'files:FOLDER', 'mongodb://HOST/NAME' or "
     "'memory:'"
@@ -66,10 +67,11 @@ def _missing(path: str, kind: str) -> NotFoundError:
 
 def _unknown(scheme: str, url: str) -> DatabaseError:
     close = nearest(scheme, _SCHEMES)
+    masked = _PASSWORD.sub(":***@", url)
     return DatabaseError(
         "cannot open this database",
-        path=url,
+        path=masked,
         expected=_EXPECTED,
-        got=repr(url),
+        got=repr(masked),
         fix=f"did you mean {close + ':'!r}?" if close else "",
     )

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,12 +24,36 @@ def test_path_is_opened_as_sqlite(tmp_path: Path, scheme: str) -> None:
     assert db.config == {"class": "SQLiteInterface", "path": f"{tmp_path}/runs.db"}
 
 
-@pytest.mark.parametrize("url", ["mongodb://localhost/x", "files:folder"])
-def test_backend_to_come_is_not_yet_available(url: str) -> None:
-    with pytest.raises(
-        DatabaseError, match=r"expected: .*'memory:'\n.*not yet available"
-    ):
-        connect(url)
+@pytest.mark.parametrize("scheme", ["mongodb", "mongodb+srv"])
+def test_server_is_opened_without_asking_it(scheme: str) -> None:
+    db = connect(f"{scheme}://localhost/x")
+    assert (type(db).__name__, db.url) == ("MongoInterface", f"{scheme}://localhost/x")
+
+
+def test_folder_is_opened(tmp_path: Path) -> None:
+    db = connect(f"files:{tmp_path}")
+    assert type(db).__name__ == "FileInterface"
+
+
+def test_missing_folder_is_not_made_by_a_reader(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="a folder at "):
+        connect(f"files:{tmp_path}/runs", create=False)
+
+
+def test_file_is_opened_without_the_driver_of_servers(tmp_path: Path) -> None:
+    program = (
+        "import sys, ptutils\n"
+        "ptutils.connect(sys.argv[1]).save({'_id': 1})\n"
+        "assert 'pymongo' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program, tmp_path / "runs.db"], check=True)
+
+
+def test_password_at_a_mistyped_scheme_is_not_shown() -> None:
+    with pytest.raises(DatabaseError, match="did you mean 'mongodb:'") as caught:
+        connect("mongdb://me:sec:r@et@host/db")
+    assert "mongdb://me:***@host/db" in str(caught.value)
+    assert "sec" not in str(caught.value)
 
 
 def test_mistyped_scheme_gives_the_nearest() -> None:

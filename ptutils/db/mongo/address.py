@@ -19,7 +19,7 @@ _MASK: Final = "***"
 _DEFAULT: Final = "ptutils"
 _PATTERN: Final = (
     r"mongodb(?:\+srv)?://(?:(?P<login>%s)@)?"
-    r"[^/?@]+(?:/(?P<database>[^?]*))?(?:\?.*)?"
+    r"[^/?@]+(?:/(?P<database>[^?/@]*))?(?:\?.*)?"
 )
 _URL: Final = re.compile(_PATTERN % "[^@/?]*", re.DOTALL)
 # A password that was not percent-encoded ends at the last '@': none of it is shown.

@@ -16,6 +16,7 @@ from bson.codec_options import CodecOptions
 from pymongo import MongoClient, ReadPreference
 from pymongo.collection import Collection
 from pymongo.database import Database
+from pymongo.errors import ConfigurationError
 from pymongo.read_concern import ReadConcern
 from pymongo.uri_parser import parse_uri
 from pymongo.write_concern import WriteConcern
@@ -133,7 +134,11 @@ class Connection:
             if self._given is not None and self._client is not None:
                 self._pid = os.getpid()  # The caller's own, who knows of the fork.
                 return
-            client = _connected(self.address.to_connect())
+            url = self.address.to_connect()
+            try:
+                client = _connected(url)
+            except ValueError as error:
+                raise ConfigurationError(str(error)) from None
             self._finish = weakref.finalize(self, _close, client, os.getpid())
             self._client, self._pid = client, os.getpid()
             self._has_transactions = None

@@ -102,6 +102,7 @@ class Packs:
 
     def damaged(self) -> Iterator[tuple[str, CorruptError]]:
         """Yield the digest of each artifact that cannot be read, and why."""
+        self.forget()
         for digest in self.stored(None):
             try:
                 self.get(digest)
