@@ -95,7 +95,7 @@ class ExactnessContract(Contract):
         assert [each["_id"] for each in db.find(projection=["name"])] == [1, 2]
 
     def test_large_document_is_found_updated_and_deleted(self, db: DBInterface) -> None:
-        db.save({"_id": 1, "n": 1, "list": list(range(2_000_000))})
-        assert db.update({"n": 1}, {"$set": {"n": 2}}) == 1
-        assert db.exists({"n": 2, "list": 1_999_999})
+        db.save({"_id": 1, "n": 1, "list": ["x" * 100_000] * 170 + ["last"]})
+        assert db.update({"n": 1}, {"$set": {"n": 2}, "$push": {"list": "new"}}) == 1
+        assert db.exists({"n": 2, "list": {"$all": ["last", "new"]}})
         assert (db.delete({"n": 2}), db.find()) == (1, [])
