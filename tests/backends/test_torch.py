@@ -73,6 +73,18 @@ def test_random_state_brings_the_streams_of_gpus_back() -> None:
     assert torch.equal(torch.rand(3, device="cuda"), first)
 
 
+def test_gpus_that_nobody_uses_are_not_asked_for() -> None:
+    if not torch.cuda.is_initialized():
+        assert BACKEND.accelerators() == []
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_gpus_in_use_are_known_by_name() -> None:
+    torch.empty(1, device="cuda")
+    assert BACKEND.accelerators()[0] == torch.cuda.get_device_name(0)
+
+
 def test_device_by_name() -> None:
     assert BACKEND.device("cpu") == torch.device("cpu")
 

@@ -38,6 +38,7 @@ _OPERATORS = {
     "!=": "$ne",
 }
 _WORDS = ("and", "exists", "has", "in", "not", "or")
+_AFTER_NOT = ("~", "in", "has", "exists")
 _CONSTANTS = {"true": True, "false": False, "null": None, "none": None}
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -184,11 +185,10 @@ class _Parser:
             found = {"$regex": self._parse_pattern()}
             return {path: {"$not": found} if is_negated else found}
         if is_negated:
-            known = ("~", "in", "has", "exists")
-            return {path: {"$nin": self._parse_choices(path, known)}}
+            return {path: {"$nin": self._parse_choices(path, _AFTER_NOT)}}
         if self.token.kind == "mark" and self.token.value in _OPERATORS:
             return self._parse_comparison(path)
-        known = (*_OPERATORS, "~", "in", "has", "exists", "not")
+        known = (*_OPERATORS, *_AFTER_NOT, "not")
         return {path: {"$in": self._parse_choices(path, known)}}
 
     def _parse_comparison(self, path: str) -> Document:

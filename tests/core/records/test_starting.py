@@ -19,12 +19,18 @@ from ptutils.errors import (
     StatusError,
 )
 from tests.core.experiment import config
-from tests.core.stored import Writer
+from tests.core.stored import ENCODED, FIELDS, Writer
 
 SGD = {
     "trainer.model.optimizer": {"class": "torch.optim.SGD", "lr": 0.1},
     "trainer.model.scheduler": None,
 }
+
+
+class Other(ptutils.Module):
+    """Something that is kept in a database, and is no Session."""
+
+    def __init__(self, dbinterface: Any) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +120,15 @@ def test_branch_in_another_database_knows_where_it_is_from(
 def test_database_is_no_setting_of_a_branch(trained: Run) -> None:
     with pytest.raises(ConfigError, match="cannot move a run to another database"):
         trained.branch({"dbinterface": "other.db"})
+
+
+def test_config_of_something_else_than_a_session_is_refused() -> None:
+    writer = Writer()
+    config = {"class": "tests.core.records.test_starting.Other"}
+    writer.recorder.create(dict(FIELDS), {**ENCODED, "config": config})
+    (run,) = writer.db.runs.find()
+    with pytest.raises(ConfigError, match="cannot go on with this config"):
+        run.restart(trust=["tests"])
 
 
 def test_session_without_a_database_starts_there(trained: Run) -> None:
