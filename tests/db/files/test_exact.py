@@ -20,7 +20,8 @@ from tests.db.files.samples import Recorded, odd_nan
 
 _ODD_TEXT = ["no", "yes", "null", "~", "1e3", "1e-3", "0x1f", "2026-01-02", "1:30",
              "2026-01-02 03:04:05", "- a", "a: b", "#", "!!x", "<<", "=", "", " a ",
-             "a\nb", "\t", "'", '"', "\N{ROCKET}", "\x85", "\u2028", "\ufeff", "\x7f"]  # fmt: skip
+             "a\nb", "\t", "'",
+             '"', "\N{ROCKET}", "\x85", "\u2028", "\ufeff", "\x7f"]  # fmt: skip
 _VALUES = plain_values | st.sampled_from(_ODD_TEXT)
 _POINTS = st.lists(
     st.tuples(
