@@ -60,6 +60,8 @@ class EarlyStopping(Callback):
 
     def after_validate(self, metrics: dict[str, float]) -> None:
         """Compare with the best so far; count, or stop."""
+        if self.metric not in metrics and not any(map(_is_of_validation, metrics)):
+            return  # Another split is measured, outside of training.
         self._check_metrics(metrics)
         value = self.sign * metrics[self.metric]
         if value < self.state.best - self.threshold:
@@ -80,3 +82,7 @@ class EarlyStopping(Callback):
                 got=self.metric,
                 fix=f"did you mean {guess!r}?" if guess else "name a validated metric",
             )
+
+
+def _is_of_validation(metric: str) -> bool:
+    return metric.startswith("valid.")

@@ -75,6 +75,12 @@ def test_unknown_metric_is_refused() -> None:
         EarlyStopping("x").after_validate({"valid.loss": 1.0})
 
 
+def test_measurement_of_another_split_neither_stops_nor_counts() -> None:
+    stopping = EarlyStopping(patience=1)
+    stopping.after_validate({"test.loss": 1.0})
+    assert stopping.state.waited == 0
+
+
 def test_no_patience_is_refused() -> None:
     with pytest.raises(ConfigError, match="cannot stop early without patience"):
         EarlyStopping(patience=0)

@@ -176,7 +176,6 @@ def test_evaluation_of_a_split_that_training_did_not_have(trained: Run) -> None:
     changes = {
         "dataprovider.datasets.test": {"class": "Digits", "split": "test"},
         "dataprovider.loaders.test": {"class": "DataLoader", "batch_size": 50},
-        "trainer.callbacks": [],
     }
     run = ended(trained.evaluate(changes, step=1, split="test", db=MemoryInterface()))
     assert run.history.paths() == ["test.loss", "test.accuracy"]
