@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -50,8 +51,7 @@ class Batch:
         descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             write(file)
-            file.flush()
-            os.fsync(file.fileno())
+            _finish(file)
         self._renames[self._inside(path)] = self._inside(aside)
 
     def move(self, source: Path, target: Path) -> None:
@@ -226,8 +226,19 @@ def _append(path: Path, offset: int, content: bytes) -> None:
         file.seek(offset)
         file.write(content)
         file.truncate()
-        file.flush()
-        os.fsync(file.fileno())
+        _finish(file)
+
+
+def _finish(file: BinaryIO) -> None:
+    """Make a file durable, with a time that no other one has.
+
+    The clocks of file systems tick every few milliseconds: two files that replace each
+    other could look the same.
+    """
+    file.flush()
+    moment = time.time_ns()
+    os.utime(file.fileno(), ns=(moment, moment))
+    os.fsync(file.fileno())
 
 
 def _settle(root: Path, folder: Path) -> None:

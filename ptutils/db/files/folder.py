@@ -84,19 +84,13 @@ class Folder:
         changes = list(changes)
         if changes:
             with self.translated():
-                self._shelf.commit(changes, self.lock.count, self.tell)
-
-    def tell(self) -> int:
-        """Let others know that something changed; the lock is held for writing."""
-        count = self.lock.next_count()
-        self.lock.keep_count()
-        return count
+                self._shelf.commit(changes, self.lock.count, self.lock.tell)
 
     def write_pack(self, artifacts: Mapping[str, Buffer]) -> None:
         """Write new artifacts, durably; others may read and write meanwhile."""
         self.holding.write(artifacts)
         with self.writing():
-            self.tell()
+            self.lock.tell()
 
     @property
     def shelf(self) -> Shelf:

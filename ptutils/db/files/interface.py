@@ -60,7 +60,7 @@ class FileInterface(DBInterface):
                 identity, named = identify(document)
                 if self._has(collection, identity, named):
                     raise duplicate(named["_id"], collection, self.url)
-                place = self._folder.lock.next_count()
+                place = self._folder.lock.next_place()
                 row = Row(identity, place, _copied(named))
                 self._write(collection, identity, None, row)
 
@@ -155,7 +155,7 @@ class FileInterface(DBInterface):
         with self._folder.writing():
             for here in self._folder.holding.renew(digests):
                 del new[here]
-            self._folder.tell()
+            self._folder.lock.tell()
         if new:
             self._folder.write_pack(new)
         return digests
@@ -172,7 +172,7 @@ class FileInterface(DBInterface):
     def _drop(self, digests: Iterable[str], before: datetime) -> int:
         with self._folder.writing():
             freed = self._folder.holding.drop(set(digests), before)
-            self._folder.tell()
+            self._folder.lock.tell()
             return freed
 
     def _inspect(self, *, repair: bool = False) -> Iterator[Fault]:

@@ -37,6 +37,7 @@ class Lock:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.count = 0
+        self._place = 0
         self._threads = threading.RLock()
         self._descriptor = -1
         self._depth = 0
@@ -76,14 +77,16 @@ class Lock:
         """Whether this thread may write."""
         return bool(self._depth) and self._is_exclusive
 
-    def next_count(self) -> int:
-        """Count one more; the lock must be held for writing."""
-        self.count = max(self.count + 1, time.time_ns() // 1000)
-        return self.count
+    def next_place(self) -> int:
+        """Return a number above all before; the lock must be held for writing."""
+        self._place = max(self._place + 1, time.time_ns() // 1000)
+        return self._place
 
-    def keep_count(self) -> None:
-        """Write the count down for others."""
+    def tell(self) -> int:
+        """Let others know that something changed; return the count with that."""
+        self.count = self.next_place()
         os.pwrite(self._descriptor, b"%020d\n" % self.count, 0)
+        return self.count
 
     def _acquire(self, is_exclusive: bool) -> None:
         try:
@@ -106,6 +109,7 @@ class Lock:
             raise
         self._descriptor, self._is_exclusive = descriptor, is_exclusive
         self.count = max(self.count, content)
+        self._place = max(self._place, content)
 
     def _open(self, is_exclusive: bool) -> int:
         if is_exclusive:

@@ -196,7 +196,7 @@ class Shelf:
             return
         found = path.stat()
         stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
-        self._kept[path] = _Kept(stamp, False, count, list(rows))
+        self._kept[path] = _Kept(stamp, True, count, list(rows))
 
 
 def _content(path: Path) -> bytes:
