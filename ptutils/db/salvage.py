@@ -55,6 +55,7 @@ def salvage(
         DatabaseError: If another process has the file open, or there is no room.
         CorruptError: If nothing of ours can be read in it.
     """
+    store.check_writable()
     store.close()
     _merge_log(store.path)
     wreck = _Wreck(store.path, load)

@@ -97,6 +97,17 @@ class Store:
         """Return whether this process may write the file and beside it."""
         return os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
 
+    def check_writable(self) -> None:
+        """Refuse a file that this process may only read.
+
+        Raises:
+            DatabaseError: If it is there, and it or its folder may not be written.
+        """
+        if self.path.exists() and not self.is_writable():
+            raise self._refusal(
+                "a file and a folder that may be written", "read-only", _WRITABLE
+            )
+
     @contextlib.contextmanager
     def _transaction(
         self, begin: str, patience_s: float = _PATIENCE_S
@@ -131,10 +142,8 @@ class Store:
                 )
             self._connection.execute("SAVEPOINT part")
             return self._connection
-        if begin == "BEGIN IMMEDIATE" and self.path.exists() and not self.is_writable():
-            raise self._refusal(
-                "a file and a folder that may be written", "read-only", _WRITABLE
-            )
+        if begin == "BEGIN IMMEDIATE":
+            self.check_writable()
         deadline = time.monotonic() + patience_s
         while True:
             try:
