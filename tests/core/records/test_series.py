@@ -84,6 +84,15 @@ def test_steps_are_stored_as_their_distance_if_they_are_even(
     assert list(column.steps) == list(column.epochs) == list(column.values) == steps
 
 
+@pytest.mark.parametrize("count", [999, 1000, 5000])
+@pytest.mark.parametrize("distance", [1, 3, -2])
+def test_many_even_steps_come_back(count: int, distance: int) -> None:
+    steps = range(5, 5 + distance * count, distance)
+    (document,) = chunk_documents("r", 0, 0, {"a": Chunk(steps, steps, steps)})
+    assert document["steps"] == distance
+    assert list(history_of([document], {0: None})["a"].steps) == list(steps)
+
+
 def test_very_many_points_are_stored_in_several_documents(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
