@@ -106,7 +106,8 @@ class CheckpointForm(Form):
             if before:
                 self._holding.release(batch, tensors)
             batch.write(tensors, self._filling(document, told))
-            self._holding.absorb(batch, {each["blake3"] for each in told})
+            lasting = {each["blake3"] for each in told if not each.get("inline")}
+            self._holding.absorb(batch, lasting)
         state = {name: _opened(text) for name, text in document["state"].items()}
         written = {**document, "state": state, "artifacts": told}
         batch.write(path, filling(as_json(with_place(written, after[0].place))))

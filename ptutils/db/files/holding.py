@@ -168,15 +168,28 @@ class Holding:
             batch.remove(tensors)
 
     def absorb(self, batch: Batch, digests: Collection[str]) -> None:
-        """Remove the packs that hold nothing but what a new checkpoint holds too."""
+        """Remove the packs that hold nothing but what checkpoints hold too.
+
+        Args:
+            batch: To which a checkpoint is added.
+            digests: Of its artifacts.
+        """
         self.look()
-        paths = {path for digest in digests for path in self._paths.get(digest, ())}
-        for path in paths:
-            if path.parent == self._folder and set(digests).issuperset(
-                self._files[path][1]
+        for path in {
+            path for digest in digests for path in self._paths.get(digest, ())
+        }:
+            if path.parent == self._folder and all(
+                digest in digests or self._is_in_checkpoint(digest)
+                for digest in self._files[path][1]
             ):
                 batch.remove(path)
                 batch.remove(_beside(path))
+
+    def _is_in_checkpoint(self, digest: str) -> bool:
+        return any(
+            path.parent != self._folder and not self._files[path][1][digest].is_inline
+            for path in self._paths[digest]
+        )
 
     def _present(self) -> Iterator[Path]:
         yield from self._folder.glob("*.safetensors")

@@ -264,6 +264,21 @@ def test_deleted_checkpoint_leaves_its_artifacts_until_they_are_dropped(
     assert list((tmp_path / "lab/artifacts").glob("*")) == []
 
 
+def test_pack_for_several_checkpoints_goes_with_the_last_of_them(
+    tmp_path: Path,
+) -> None:
+    db = FileInterface(str(tmp_path / "lab"))
+    digests = db._put([b"a" * 3000, b"b" * 3000])
+    state = {"skeleton": "{}", "types": "", "digest": "x"}
+    for number, digest in enumerate(digests):
+        document = {"_id": f"r.{number}", "run": "r", "state": state}
+        db._insert("checkpoints", [{**document, "artifacts": [digest]}])
+        packs = list((tmp_path / "lab").glob("artifacts/*"))
+        assert len(packs) == 1 - number
+    assert db._stored().keys() == set(digests)
+    assert _inspect(db) == []
+
+
 def test_checkpoint_replaced_by_another_is_the_other(tmp_path: Path) -> None:
     recorded = Recorded(tmp_path / "lab", **hard_state())
     old = recorded.db._find("checkpoints", {})[0]
