@@ -14,7 +14,7 @@ __all__ = ["connect"]
 
 _SCHEMES: Final = ("files", "memory", "mongodb", "mongodb+srv", "sqlite")
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)
-_PASSWORD: Final = re.compile(r"(?<!^)(?<=[^/]):(?!//).*@", re.DOTALL)
+_PASSWORD: Final = re.compile(r"(//[^:@/]*):.*@", re.DOTALL)
 _EXPECTED: Final = (
     "a path such as 'runs.db', 'sqlite:PATH', 'files:FOLDER', 'mongodb://HOST/NAME' or "
     "'memory:'"
@@ -67,7 +67,7 @@ def _missing(path: str, kind: str) -> NotFoundError:
 
 def _unknown(scheme: str, url: str) -> DatabaseError:
     close = nearest(scheme, _SCHEMES)
-    masked = _PASSWORD.sub(":***@", url)
+    masked = _PASSWORD.sub(r"\1:***@", url)
     return DatabaseError(
         "cannot open this database",
         path=masked,

@@ -80,7 +80,7 @@ class Bucket:
         latest = self._latest
         if latest is not None and latest[0] == identity:
             start = offset - latest[1] * _CHUNK_BYTES
-            if 0 <= start and start + size <= len(latest[2]):
+            if start >= 0 and start + size <= len(latest[2]):
                 return memoryview(latest[2])[start : start + size]
         found = bytearray(size)
         first, last = offset // _CHUNK_BYTES, (offset + size - 1) // _CHUNK_BYTES

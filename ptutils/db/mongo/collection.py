@@ -183,17 +183,16 @@ class StoredCollection:
             order = []
         elif question.sort and question.limit:
             self._index_sort(question.sort)
-        ask = self._server.find
-        if order and question.limit:
-            ask = self._server.find_or_stub
-        elif order and self._server.has_wholes():
+        is_short = bool(order and question.limit)
+        if order and not is_short and self._server.has_wholes():
             return None
-        found = ask(
+        found = self._server.find(
             filter,
             order,
             limit=question.limit,
             skip=question.skip,
             projection=question.shown,
+            with_stub=is_short,
         )
         return None if any(map(is_whole, found)) else found
 

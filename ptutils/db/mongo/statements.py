@@ -56,10 +56,26 @@ class Statements:
         limit: int = 0,
         skip: int = 0,
         projection: Document | None = None,
+        with_stub: bool = False,
     ) -> list[Document]:
-        """Return what the server finds, marks included."""
+        """Return what the server finds, marks included.
+
+        Args:
+            filter: Of MongoDB.
+            order: Pairs of a path and a direction, or none.
+            limit: 0 for all.
+            skip: How many to leave out.
+            projection: None for whole documents.
+            with_stub: Add a stub, the last, if the collection holds any: this asks
+                the server once instead of twice.
+        """
 
         def ask(documents: Documents, session: ClientSession | None) -> list[Document]:
+            if with_stub:
+                stages = _stages(filter, order, limit, skip, projection)
+                pipeline = [*stages, _any_stub(self.name)]
+                asked = {"allowDiskUse": True, **_in(session)}
+                return list(documents.aggregate(pipeline, **asked))
             cursor = documents.find(
                 filter, projection, skip=skip, limit=limit, **_in(session)
             )
@@ -69,34 +85,6 @@ class Statements:
                 cursor = cursor.allow_disk_use(True)
             found = list(cursor)
             return found if self._connection.is_real else list(map(in_utc, found))
-
-        try:
-            return self._do(ask)
-        except InvalidBSON:
-            self._refuse_foreign(filter)
-            raise
-
-    def find_or_stub(
-        self,
-        filter: Document,
-        order: _Order,
-        *,
-        limit: int = 0,
-        skip: int = 0,
-        projection: Document | None = None,
-    ) -> list[Document]:
-        """Return what the server finds and, last, a stub if there is any: in one go."""
-        pipeline: list[Document] = [{"$match": filter}, {"$sort": dict(order)}]
-        pipeline += [{"$skip": skip}] if skip else []
-        pipeline += [{"$limit": limit}] if limit else []
-        pipeline += [{"$project": projection}] if projection else []
-        any_stub = [{"$match": _WHOLE}, {"$limit": 1}]
-        pipeline.append({"$unionWith": {"coll": self.name, "pipeline": any_stub}})
-
-        def ask(documents: Documents, session: ClientSession | None) -> list[Document]:
-            return list(
-                documents.aggregate(pipeline, allowDiskUse=True, **_in(session))
-            )
 
         try:
             return self._do(ask)
@@ -234,6 +222,24 @@ class Statements:
     def _refuse_foreign(self, filter: Document) -> None:
         for document in self._connection.lenient(self.name).find(filter):
             refuse_foreign(document, f"{self.name}.{document['_id']}")
+
+
+def _stages(
+    filter: Document,
+    order: _Order,
+    limit: int,
+    skip: int,
+    projection: Document | None,
+) -> list[Document]:
+    stages: list[Document] = [{"$match": filter}, {"$sort": dict(order)}]
+    stages += [{"$skip": skip}] if skip else []
+    stages += [{"$limit": limit}] if limit else []
+    return [*stages, {"$project": projection}] if projection else stages
+
+
+def _any_stub(collection: str) -> Document:
+    pipeline = [{"$match": _WHOLE}, {"$limit": 1}]
+    return {"$unionWith": {"coll": collection, "pipeline": pipeline}}
 
 
 def _updating(

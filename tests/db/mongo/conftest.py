@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import mongomock
@@ -69,6 +69,3 @@ def db(request: Any) -> MongoInterface:
     """An empty database on a real server, of either kind."""
     found: MongoInterface = request.getfixturevalue(request.param)
     return found
-
-
-Opener = Callable[[], MongoInterface]

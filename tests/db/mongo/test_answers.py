@@ -45,7 +45,7 @@ def answer(ask: Callable[..., Value], *args: Value, **kwargs: Value) -> str:
 
 
 @pytest.mark.parametrize("kind", ["plain", "some large", "all large"])
-@settings(max_examples=8, deadline=None, suppress_health_check=CHECKS)
+@settings(max_examples=4, deadline=None, suppress_health_check=CHECKS)
 @given(chance=st.randoms(use_true_random=True))
 def test_queries_are_answered_as_in_memory(
     db: MongoInterface, kind: str, chance: random.Random
@@ -70,7 +70,7 @@ def test_queries_are_answered_as_in_memory(
 
 
 @pytest.mark.parametrize("kind", ["plain", "some large", "all large"])
-@settings(max_examples=8, deadline=None, suppress_health_check=CHECKS)
+@settings(max_examples=4, deadline=None, suppress_health_check=CHECKS)
 @given(chance=st.randoms(use_true_random=True))
 def test_updates_leave_what_they_leave_in_memory(
     db: MongoInterface, kind: str, chance: random.Random

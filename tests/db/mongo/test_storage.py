@@ -208,13 +208,14 @@ def test_transaction_that_read_what_another_changed_fails(
         with second(replicated) as other:
             other._update("c", {"_id": 1}, {"$set": {"owner": "other"}})
 
-    with pytest.raises(UnavailableError, match="another process wrote the same"):
-        with replicated._transaction():
-            replicated._find("c", {"_id": 1})
-            thread = threading.Thread(target=take)
-            thread.start()
-            thread.join()
-            replicated._update("c", {"_id": 1}, {"$set": {"owner": "me"}})
+    change = {"$set": {"owner": "me"}}
+    with replicated._transaction():
+        replicated._find("c", {"_id": 1})
+        thread = threading.Thread(target=take)
+        thread.start()
+        thread.join()
+        with pytest.raises(UnavailableError, match="another process wrote the same"):
+            replicated._update("c", {"_id": 1}, change)
     assert replicated._find("c", {})[0]["owner"] == "other"
 
 
