@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
+from ptutils.core.records.shape import CHUNK, check
 from ptutils.errors import DatabaseError
 from ptutils.meta.codec import dumps
 from ptutils.meta.values import Document
@@ -62,8 +63,10 @@ class Chunks:
         self.extra, self.different = {}, []
 
     def _list(self, db: DBInterface) -> dict[str, _Place]:
-        shown = ["segment", "index"]
+        shown = ["run", "path", "segment", "index"]
         found = db._find("history", {"run": self._run}, projection=shown)
+        for each in found:
+            check(each, CHUNK, "history")
         return {each["_id"]: (each["segment"], each["index"]) for each in found}
 
     def _differing(self, ids: Iterable[str]) -> Iterator[str]:

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ptutils.core.catalogue import find
 from ptutils.core.records.carrying import carry_artifacts
+from ptutils.core.records.checkpoint import STATE_HIDDEN
 from ptutils.core.records.comparing import Chunks, is_ahead
 from ptutils.core.records.garbage import references
 from ptutils.core.records.identity import is_expired
+from ptutils.core.records.shape import CHECKPOINT, RUN, check
 from ptutils.errors import (
     CorruptError,
     DatabaseError,
@@ -116,7 +118,10 @@ def copy_run(
         DatabaseError: If the run went on in both databases.
     """
     theirs = source._one("runs", {"_id": run_id})
-    ours = next(iter(target._find("runs", {"_id": run_id}, limit=1)), None)
+    check(theirs, RUN, "runs")
+    ours = None
+    for ours in target._find("runs", {"_id": run_id}, limit=1):
+        check(ours, RUN, "runs")
     _require_free(target, ours, lease)
     _require_whole(source, target, theirs, ours)
     merged = _merged(theirs, ours, lease)
@@ -162,7 +167,7 @@ class _Copy:
             same = there.get(name)
             if same is None or same["state"] != each["state"]:
                 self._checkpoints.append(name)
-            elif each["pinned"] and not same["pinned"]:
+            elif each.get("pinned") and not same.get("pinned"):
                 pin = {"$set": {"pinned": True}}
                 self._target._update("checkpoints", {"_id": name}, pin)
 
@@ -217,8 +222,9 @@ def _ignore(run_id: str, done: int, total: int) -> None:
 
 
 def _brief(db: DBInterface, run_id: str) -> dict[str, Document]:
-    shown = ["segment", "pinned", "state.digest"]
-    found = db._find("checkpoints", {"run": run_id}, projection=shown)
+    found = db._find("checkpoints", {"run": run_id}, projection=STATE_HIDDEN)
+    for each in found:
+        check(each, CHECKPOINT, "checkpoints")
     return {each["_id"]: each for each in found}
 
 
@@ -239,7 +245,7 @@ def _merged(
         tags = [*theirs["tags"], *ours["tags"]]
         merged["tags"] = list(dict.fromkeys(tags))
         merged["notes"] = ours["notes"] or theirs["notes"]
-        merged["archived"] = ours["archived"]
+        merged["archived"] = ours.get("archived", False)
     return merged
 
 

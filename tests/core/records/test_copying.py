@@ -365,6 +365,29 @@ def test_one_run_that_cannot_be_copied_leaves_the_others(make: Make) -> None:
     assert len(target.runs.find({"_id": other})) == 1
 
 
+@pytest.mark.parametrize("side", ["source", "target"])
+@pytest.mark.parametrize(
+    ("collection", "change"),
+    [
+        ("runs", {"segments": 3}),
+        ("checkpoints", {"segment": "0"}),
+        ("history", {"index": None}),
+    ],
+)
+def test_documents_that_are_none_of_ours_are_refused(
+    side: str, collection: str, change: dict[str, Any]
+) -> None:
+    databases = {"source": MemoryInterface(), "target": MemoryInterface()}
+    written(databases["source"])
+    databases["target"].import_runs(databases["source"])
+    run_of(databases["source"]).tag("new")
+    run_id = run_of(databases["source"]).id
+    db = databases[side]
+    db.update({}, {"$set": change}, many=True, collection=collection)
+    with pytest.raises(CorruptError, match=f"cannot read {collection}"):
+        copy_run(databases["source"], databases["target"], run_id)
+
+
 def test_run_that_is_not_there_cannot_be_copied() -> None:
     with pytest.raises(NotFoundError, match="found no document in 'runs'"):
         copy_run(MemoryInterface(), MemoryInterface(), "none")
