@@ -556,3 +556,16 @@ def test_object_that_is_no_callback_of_ours_may_react() -> None:
     session.trainer.callbacks.register(Listener())
     session.run()
     assert seen == [1, 2]
+
+
+def test_resumed_session_writes_every_database_of_its_config(tmp_path: Path) -> None:
+    urls = [str(tmp_path / name) for name in ("one.db", "two.db")]
+    databases = [{"class": "SQLiteInterface", "path": url} for url in urls]
+    found = config(dbinterface=databases, schedule__duration="3 steps")
+    ptutils.Session.from_meta(config=found).run()
+    one, two = map(ptutils.connect, urls)
+    one.runs.find()[0].resume({"schedule.duration": "5 steps"}).run()
+    first, second = one.runs.find()[0], two.runs.find()[0]
+    assert first.document == second.document
+    assert first.newest().digest == second.newest().digest
+    assert list(second.history["train.loss"].steps) == [1, 2, 3, 4, 5]

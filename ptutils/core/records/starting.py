@@ -64,9 +64,9 @@ class Building:
                     got=f"{path}={self.changes[path]!r}",
                     fix="leave it out; a new run goes elsewhere with branch(db=...)",
                 )
-        db = find("connect")(self.db) if isinstance(self.db, str) else self.db
         config = Config({**base.override(self.changes), "dbinterface": None})
-        provided = {"dbinterface": home if db is None else db, **(self.provide or {})}
+        databases = self._databases(base.get("dbinterface"), home)
+        provided = {"dbinterface": databases, **(self.provide or {})}
         built = find("build")(config, trust=self.trust, provide=provided)
         if not isinstance(built, find("Session")):
             raise ConfigError(
@@ -76,6 +76,15 @@ class Building:
                 fix="restore the run from a copy",
             )
         return built
+
+    def _databases(self, configured: Value, home: DBInterface) -> Value:
+        """Return where to keep the Session's run: with those that kept the old one."""
+        if self.db is not None:
+            return find("connect")(self.db) if isinstance(self.db, str) else self.db
+        if not isinstance(configured, list):
+            return home
+        others = [find("build")(each, trust=self.trust) for each in configured]
+        return [home, *(other for other in others if other.url != home.url)]
 
 
 def resume(run: Run, step: int | None, building: Building) -> Session:
