@@ -89,6 +89,7 @@ CHECKPOINT: Final[Shape] = {
     "step": int,
     "epoch": int,
     "why": str,
+    "pinned": bool,
     "metrics": dict,
     "elapsed_s": _NUMBER,
     "state": {"digest": str},
