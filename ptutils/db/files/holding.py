@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from ptutils.core.dbinterface import Stored
+from ptutils.core.hooks import Stored
 from ptutils.core.records.identity import now
 from ptutils.db.artifacts import Packs, Place, absent
 from ptutils.db.files.batch import Batch, sync_folder, write_whole

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ptutils.core.dbinterface import Fault
+from ptutils.core.hooks import Fault
 from ptutils.db.files.batch import ASIDE
 from ptutils.db.files.checkpoints import CheckpointForm, tensors_beside
 from ptutils.db.files.chunks import ChunkForm, sound_end

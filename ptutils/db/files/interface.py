@@ -10,7 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from ptutils.core.dbinterface import DBInterface, Fault, Stored
+from ptutils.core.dbinterface import DBInterface
+from ptutils.core.hooks import Fault, Stored
 from ptutils.db.artifacts import digest_of
 from ptutils.db.files.checkpoints import BULK
 from ptutils.db.files.folder import Folder

@@ -16,7 +16,7 @@ from ptutils.db.files.form import DocumentForm, Form, RunForm, Wanted, names_in
 from ptutils.db.files.holding import Holding
 from ptutils.db.files.names import text_of
 from ptutils.db.files.rows import Row
-from ptutils.errors import CorruptError, DatabaseError
+from ptutils.errors import CorruptError
 from ptutils.meta.values import Document
 
 __all__ = ["Change", "Found", "Shelf"]
@@ -184,11 +184,12 @@ class Shelf:
         return files[path]
 
     def _place(self, collection: str, row: Row) -> tuple[Form, Path]:
-        for form in self.forms(collection):
-            path = form.path_of(row)
-            if path is not None:
-                return form, path
-        raise DatabaseError(f"cannot place a document of {collection!r}")
+        special, *_ = self.forms(collection)
+        path = special.path_of(row)
+        if path is not None:
+            return special, path
+        general = DocumentForm(self._root, collection)
+        return general, general.path_of(row)
 
     def _keep(self, path: Path, rows: Sequence[Row], count: int) -> None:
         if not rows:

@@ -167,3 +167,29 @@ def test_broken_format_is_refused(recorded: Recorded) -> None:
     (recorded.path / "ptutils.yaml").write_text("format: [")
     with pytest.raises(CorruptError, match=r"cannot read .*ptutils\.yaml"):
         recorded.again().find()
+
+
+def test_checkpoint_of_another_run_is_refused(recorded: Recorded) -> None:
+    _edit(recorded.json, f'"run": "{recorded.run_id}"', '"run": "other"')
+    with pytest.raises(CorruptError, match="the checkpoint of this run and name"):
+        recorded.db._find("checkpoints", {})
+
+
+def test_checkpoint_without_its_artifacts_is_refused(recorded: Recorded) -> None:
+    _edit(recorded.json, '"artifacts"', '"artefacts"')
+    with pytest.raises(CorruptError, match="the checkpoint of this run and name"):
+        recorded.db._find("checkpoints", {})
+
+
+def test_folder_in_the_place_of_a_file_is_refused(recorded: Recorded) -> None:
+    (recorded.folder / "run.yaml").unlink()
+    (recorded.folder / "run.yaml").mkdir()
+    with pytest.raises(CorruptError, match=r"run\.yaml\n +expected: a file"):
+        recorded.db._find("runs", {})
+
+
+def test_history_that_is_no_text_is_refused_by_line(recorded: Recorded) -> None:
+    path = recorded.folder / "history.csv"
+    path.write_bytes(path.read_bytes().replace(b"2,0,loss", b"2,0,\xff"))
+    with pytest.raises(CorruptError, match=r"history\.csv, line 3"):
+        recorded.db._find("history", {})
