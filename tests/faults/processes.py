@@ -10,7 +10,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["Child"]
+__all__ = ["CONTEXT", "Child"]
+
+CONTEXT: Final = multiprocessing.get_context("forkserver")
+"""Makes what processes share."""
 
 _ROOT: Final = Path(__file__).parents[2]
 
@@ -24,12 +27,11 @@ class Child:
     """
 
     def __init__(self, target: Callable[..., object], *arguments: Any) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["tests.faults.warm"])
+        CONTEXT.set_forkserver_preload(["tests.faults.warm"])
         with contextlib.chdir(_ROOT):  # Where it finds the tests.
             forkserver.ensure_running()
-        self._told, told = context.Pipe(duplex=False)
-        self._process = context.Process(target=_run, args=(target, told, *arguments))
+        self._told, told = CONTEXT.Pipe(duplex=False)
+        self._process = CONTEXT.Process(target=_run, args=(target, told, *arguments))
         self._process.start()
         told.close()
         self._told.recv()  # It runs.

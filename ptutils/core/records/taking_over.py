@@ -46,13 +46,7 @@ def take_over(
     """
     with db._transaction():
         document = _document(db, run_id)
-        held = document["lease"]
-        if not is_expired(held) and held["owner"] != lease["owner"]:
-            raise _held(
-                run_id,
-                f"process {held['pid']} on {held['host']} is writing it; its lease "
-                f"holds until {held['expires']:%H:%M:%S} UTC",
-            )
+        _require_free(document, lease)
         fields = encode_fields(db, encoded)
         *earlier, last = document["segments"]
         before = {name: document[name] for name in ("config", SIDECAR)}
@@ -65,17 +59,28 @@ def take_over(
             "lease": lease,
         }
         # Whoever read the same lease at the same moment comes too late.
-        unchanged = {"_id": run_id, "lease": held}
-        if not db._update("runs", unchanged, {"$set": changes}):
-            raise _held(run_id, "one that another process took over at this moment")
-    return {**document, **changes}
-
-
-def _held(run_id: str, got: str) -> LeaseError:
-    return LeaseError(
+        unchanged = {"_id": run_id, "lease": document["lease"]}
+        if db._update("runs", unchanged, {"$set": changes}):
+            return {**document, **changes}
+    _require_free(_document(db, run_id), lease)
+    raise LeaseError(
         f"cannot write run {run_id!r}",
         expected="a run that no process is writing",
-        got=got,
+        got="one that another process took over at this moment, and let go of since",
+        fix="resume it again, from where that process left it",
+    )
+
+
+def _require_free(document: Document, lease: Document) -> None:
+    """Refuse a run that another process holds, and say which."""
+    held = document["lease"]
+    if is_expired(held) or held["owner"] == lease["owner"]:
+        return
+    raise LeaseError(
+        f"cannot write run {document['_id']!r}",
+        expected="a run that no process is writing",
+        got=f"process {held['pid']} on {held['host']} is writing it; its lease "
+        f"holds until {held['expires']:%H:%M:%S} UTC",
         fix="stop that process, or branch the run instead",
     )
 

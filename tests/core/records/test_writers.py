@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import ptutils
-from ptutils.core.records.identity import is_expired
+from ptutils.core.records.identity import is_expired, new_lease
 from ptutils.core.records.recorder import Recorder
 from ptutils.core.records.run import place_of
 from ptutils.db.memory import MemoryInterface
@@ -373,18 +373,30 @@ def test_run_in_a_spill_is_held_by_its_writer(away: Writer) -> None:
 class Contended(MemoryInterface):
     """Lets another process take the run over just before this one does."""
 
+    theirs: Any = None
+
     def _find(self, *arguments: Any, **options: Any) -> Any:
         found = super()._find(*arguments, **options)
-        super()._update("runs", {}, {"$set": {"lease": {"owner": "another"}}})
+        super()._update("runs", {}, {"$set": {"lease": self.theirs}})
         return found
 
 
-def test_of_two_that_take_a_run_over_at_once_one_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("theirs", "told"),
+    [
+        (new_lease("another"), "is writing it; its lease holds until"),
+        ({"owner": "another"}, "took over at this moment, and let go of since"),
+    ],
+)
+def test_of_two_that_take_a_run_over_at_once_one_is_refused(
+    theirs: Any, told: str
+) -> None:
     db = Contended()
+    db.theirs = theirs
     ended = Writer(db)
     run_id = ended.create()
     ended.end()
-    with pytest.raises(LeaseError, match="took over at this moment"):
+    with pytest.raises(LeaseError, match=told):
         Writer(db).recorder.acquire(run_id, {}, ENCODED, place_of(None))
 
 
