@@ -1,21 +1,17 @@
 """The contract of a database: generic verbs for any document, over a few hooks.
 
-A backend fills the hooks (underscored, abstract), which speak of *plain* documents
-(see :data:`ptutils.meta.values.Document`) and of bytes; everything else is written
-here once, for every backend.
+A backend fills the hooks (see :mod:`ptutils.core.hooks`), which speak of *plain*
+documents and of bytes; everything else is written here once, for every backend.
 """
 
 from __future__ import annotations
 
 import importlib
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from ptutils.core.hooks import Fault, Hooks
 from ptutils.core.module import Module
 from ptutils.core.records.document import (
     SIDECAR,
@@ -24,11 +20,11 @@ from ptutils.core.records.document import (
     new_id,
     plain_filter,
     plain_update,
-    restrict,
     seal,
     unseal,
 )
 from ptutils.core.records.garbage import GRACE_S, Garbage, collect, ensure
+from ptutils.core.records.parts import find_parts
 from ptutils.errors import DatabaseError, NotFoundError, QueryError, nearest
 from ptutils.meta.codec import Buffer
 from ptutils.meta.values import Document, Value
@@ -38,42 +34,12 @@ if TYPE_CHECKING:
     from ptutils.core.records.run import Run
     from ptutils.core.records.runs import Runs
 
-__all__ = ["DBInterface", "Fault", "Stored"]
+__all__ = ["DBInterface"]
 
 _VERBS: Final = ("delete", "exists", "find", "load", "load_from_ids", "save", "update")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stored:
-    """What a database knows of an artifact without reading it.
-
-    Attributes:
-        size: In bytes.
-        put: When it was last stored or asked to be, UTC.
-    """
-
-    size: int
-    put: datetime
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fault:
-    """Something wrong that was found in a database.
-
-    Attributes:
-        where: A file, a document (``runs.ID``) or an artifact (``artifact DIGEST``).
-        what: What is wrong, in words for a person.
-        affects: What cannot be read or trusted because of it, in words.
-        is_repaired: Whether it was mended.
-    """
-
-    where: str
-    what: str
-    affects: str = ""
-    is_repaired: bool = False
-
-
-class DBInterface(Module, ABC):
+class DBInterface(Module, Hooks):
     """A database of nested documents, arrays and tensors included.
 
     What is saved comes back equal and of the same types. Filters, sorts, projections
@@ -87,9 +53,6 @@ class DBInterface(Module, ABC):
         >>> db.load({"betas": 0.9})["betas"]
         (0.9, 0.999)
     """
-
-    patience_s: float = 60.0
-    """How long a run waits for this database when it is out of reach, in seconds."""
 
     def save(
         self, document: Mapping[str, Value], collection: str = "documents"
@@ -161,7 +124,15 @@ class DBInterface(Module, ABC):
         wanted = plain_filter(filter or {})
         order = list(sort or ())
         if projection:
-            return self._find_parts(collection, wanted, order, limit, skip, projection)
+            return find_parts(
+                self,
+                collection,
+                wanted,
+                projection,
+                sort=order,
+                limit=limit,
+                skip=skip,
+            )
         found = self._find(collection, wanted, sort=order, limit=limit, skip=skip)
         return [unseal(document, self._get) for document in found]
 
@@ -333,145 +304,6 @@ class DBInterface(Module, ABC):
         runs: Runs = importlib.import_module("ptutils.core.records.runs").Runs(self)
         return runs
 
-    @property
-    @abstractmethod
-    def url(self) -> str:
-        """What ``ptutils.connect`` takes to open this database."""
-
-    @abstractmethod
-    def _insert(self, collection: str, documents: Sequence[Document]) -> None:
-        """Store plain documents, all or none; a taken ``_id`` is a DatabaseError."""
-
-    @abstractmethod
-    def _find(
-        self,
-        collection: str,
-        filter: Document,
-        *,
-        sort: Sequence[tuple[str, int]] = (),
-        limit: int = 0,
-        skip: int = 0,
-        projection: Document | Sequence[str] | None = None,
-    ) -> list[Document]:
-        """Return fresh plain documents, in order of insertion if no sort is given."""
-
-    @abstractmethod
-    def _count(self, collection: str, filter: Document) -> int:
-        """Return how many documents the filter finds."""
-
-    @abstractmethod
-    def _update(
-        self,
-        collection: str,
-        filter: Document,
-        update: Document,
-        *,
-        many: bool = False,
-        upsert: bool = False,
-    ) -> int:
-        """Change one or all found, atomically: a filter makes it a compare-and-set."""
-
-    @abstractmethod
-    def _delete(self, collection: str, filter: Document) -> int:
-        """Delete all found and return how many there were."""
-
-    @abstractmethod
-    def _transaction(self) -> AbstractContextManager[None]:
-        """All or nothing, durable at exit, re-entrant within a thread."""
-
-    @abstractmethod
-    def _collections(self) -> list[str]:
-        """Return the names of the collections that hold a document, sorted."""
-
-    @abstractmethod
-    def _put(self, artifacts: Sequence[Buffer]) -> list[str]:
-        """Store bytes by content and return their blake3 digests; durable on return.
-
-        The moment is kept with each of them, also where the bytes were there already.
-        """
-
-    @abstractmethod
-    def _get(self, digest: str) -> memoryview:
-        """Return the bytes with this digest, verified."""
-
-    @abstractmethod
-    def _stored(self, digests: Iterable[str] | None = None) -> dict[str, Stored]:
-        """Return size and last ``_put`` of the digests, or of all, that are here.
-
-        It reads no artifact.
-        """
-
-    @abstractmethod
-    def _drop(self, digests: Iterable[str], before: datetime) -> int:
-        """Forget those artifacts that were last put before a moment.
-
-        Returns:
-            How many bytes no longer take room.
-        """
-
-    def _inspect(self, *, repair: bool = False) -> Iterator[Fault]:
-        """Yield what is wrong below the documents: files, indexes, packs.
-
-        Args:
-            repair: Mend what can be mended without losing a whole document.
-        """
-        yield from ()
-
-    @abstractmethod
-    def _close(self) -> None:
-        """Let go of files and connections."""
-
-    def _one(self, collection: str, filter: Document) -> Document:
-        """Return the first plain document found.
-
-        Raises:
-            NotFoundError: If there is none.
-        """
-        found = self._find(collection, filter, limit=1)
-        if not found:
-            raise NotFoundError(
-                f"found no document in {collection!r}",
-                path=self.url,
-                expected=f"one that matches {filter!r:.200}",
-                got=f"{self._count(collection, {})} documents, none of which does",
-            )
-        return found[0]
-
-    def _find_parts(
-        self,
-        collection: str,
-        filter: Document,
-        sort: Sequence[tuple[str, int]],
-        limit: int,
-        skip: int,
-        projection: Document | Sequence[str],
-    ) -> list[Document]:
-        """Project, and restore the types of what is left."""
-        shown = (
-            dict(projection)
-            if isinstance(projection, dict)
-            else dict.fromkeys(projection, 1)
-        )
-        is_id_hidden = not shown.get("_id", 1)
-        if is_id_hidden:
-            del shown["_id"]
-        if _keeps(shown):
-            shown[SIDECAR] = 1
-        parts = self._find(
-            collection, filter, sort=sort, limit=limit, skip=skip, projection=shown
-        )
-        return [self._part(collection, part, is_id_hidden) for part in parts]
-
-    def _part(self, collection: str, part: Document, is_id_hidden: bool) -> Document:
-        if not is_exact(part):
-            whole = self._one(collection, {"_id": part["_id"]})
-            plain = {name: each for name, each in whole.items() if name != SIDECAR}
-            del part[SIDECAR]
-            part = restrict(unseal(whole, self._get), plain, part)
-        if is_id_hidden:
-            del part["_id"]
-        return part
-
     def _check_sidecars(
         self, collection: str, filter: Document, update: Document, limit: int
     ) -> None:
@@ -480,11 +312,3 @@ class DBInterface(Module, ABC):
             if not is_exact(found):
                 where = f"{collection}.{found['_id']}"
                 check_update(update, found[SIDECAR], where)
-
-
-def _keeps(projection: Document) -> bool:
-    """Return whether a projection names what to keep, not what to drop."""
-    values = [value for name, value in projection.items() if name != "_id"]
-    while values and isinstance(values[0], dict):
-        values = list(values[0].values())
-    return bool(values[0]) if values else bool(projection.get("_id"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 
-from ptutils.core.dbinterface import Fault
+from ptutils.core.hooks import Fault
 from ptutils.core.records.garbage import DAMAGED
 from ptutils.db.artifacts import Packs
 from ptutils.db.filters.order import key

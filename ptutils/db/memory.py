@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 
-from ptutils.core.dbinterface import DBInterface, Stored
+from ptutils.core.dbinterface import DBInterface
+from ptutils.core.hooks import Stored
 from ptutils.core.records.identity import now
 from ptutils.db.artifacts import absent, digest_of
 from ptutils.db.filters.match import compile_filter

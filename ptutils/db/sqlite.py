@@ -14,7 +14,8 @@ from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
 
-from ptutils.core.dbinterface import DBInterface, Fault, Stored
+from ptutils.core.dbinterface import DBInterface
+from ptutils.core.hooks import Fault, Stored
 from ptutils.core.records.identity import now
 from ptutils.db.artifacts import Packs, Place, absent, digest_of
 from ptutils.db.cleaning import Cleaning

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import ptutils
-from ptutils.core.dbinterface import Fault
+from ptutils.core.hooks import Fault
 from ptutils.db.sqlite import SQLiteInterface
 from ptutils.errors import CorruptError, DatabaseError, PtutilsError
 from tests.core.experiment import config

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from ptutils.core.dbinterface import Fault
+from ptutils.core.hooks import Fault
 from ptutils.core.records.checking import check_checkpoint, check_history, check_run
 from ptutils.core.records.document import unseal
 from ptutils.core.records.garbage import DAMAGED, each_document, references

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from ptutils.core.dbinterface import DBInterface, Fault, Stored
+from ptutils.core.dbinterface import DBInterface
+from ptutils.core.hooks import Fault, Stored
 from ptutils.db.filters.project import Projection
 from ptutils.db.filters.sort import Sort
 from ptutils.db.mongo.address import Address

@@ -10,7 +10,7 @@ from typing import Final
 from bson import ObjectId
 from pymongo import ReplaceOne
 
-from ptutils.core.dbinterface import Stored
+from ptutils.core.hooks import Stored
 from ptutils.core.records.identity import now
 from ptutils.db.artifacts import absent, digest_of
 from ptutils.db.mongo.bucket import Bucket

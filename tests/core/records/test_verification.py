@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ptutils.core.dbinterface import Fault
+from ptutils.core.hooks import Fault
 from ptutils.core.records.verification import verify
 from ptutils.db.memory import MemoryInterface
 from ptutils.db.sqlite import SQLiteInterface
