@@ -44,24 +44,24 @@ def take_over(
         LeaseError: If another process holds it; the message says which.
         NotFoundError: If it is gone.
     """
-    with db._transaction():
-        document = _document(db, run_id)
-        _require_free(document, lease)
-        fields = encode_fields(db, encoded)
-        *earlier, last = document["segments"]
-        before = {name: document[name] for name in ("config", SIDECAR)}
-        if any(fields[name] != before[name] for name in before):
-            last = {**before, **last}
-        changes = {
-            **changes,
-            **fields,
-            "segments": [*earlier, last, {"start": start}],
-            "lease": lease,
-        }
-        # Whoever read the same lease at the same moment comes too late.
-        unchanged = {"_id": run_id, "lease": document["lease"]}
-        if db._update("runs", unchanged, {"$set": changes}):
-            return {**document, **changes}
+    document = _document(db, run_id)
+    _require_free(document, lease)
+    fields = encode_fields(db, encoded)
+    *earlier, last = document["segments"]
+    before = {name: document[name] for name in ("config", SIDECAR)}
+    if any(fields[name] != before[name] for name in before):
+        last = {**before, **last}
+    changes = {
+        **changes,
+        **fields,
+        "segments": [*earlier, last, {"start": start}],
+        "lease": lease,
+    }
+    # Whoever read the same lease at the same moment comes too late. In a transaction
+    # it would be told that somebody wrote the same, and not who.
+    unchanged = {"_id": run_id, "lease": document["lease"]}
+    if db._update("runs", unchanged, {"$set": changes}):
+        return {**document, **changes}
     _require_free(_document(db, run_id), lease)
     raise LeaseError(
         f"cannot write run {run_id!r}",
