@@ -19,6 +19,7 @@ The hierarchy, each refining the builtin in brackets::
     │   ├── NotFoundError [LookupError]     what the database does not have
     │   ├── CorruptError [OSError]          stored bytes that are damaged
     │   ├── UnavailableError [ConnectionError]   a database out of reach for the moment
+    │   │   └── ConflictError               what was read, another process changed
     │   └── LeaseError [BlockingIOError]    a run that another process is writing
     └── StopTraining                        an order to end training, with a reason
 """
@@ -31,6 +32,7 @@ from collections.abc import Iterable, Sequence
 __all__ = [
     "CallbackError",
     "ConfigError",
+    "ConflictError",
     "CorruptError",
     "DataError",
     "DatabaseError",
@@ -178,6 +180,10 @@ class CorruptError(DatabaseError, OSError):
 
 class UnavailableError(DatabaseError, ConnectionError):
     """A database cannot be reached for the moment: the same call may succeed later."""
+
+
+class ConflictError(UnavailableError):
+    """Another process wrote what a transaction had read: begin it again."""
 
 
 class LeaseError(DatabaseError, BlockingIOError):

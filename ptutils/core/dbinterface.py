@@ -7,9 +7,9 @@ documents and of bytes; everything else is written here once, for every backend.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from ptutils.core.hooks import Fault, Hooks
 from ptutils.core.module import Module
@@ -25,7 +25,13 @@ from ptutils.core.records.document import (
 )
 from ptutils.core.records.garbage import GRACE_S, Garbage, collect, ensure
 from ptutils.core.records.parts import find_parts
-from ptutils.errors import DatabaseError, NotFoundError, QueryError, nearest
+from ptutils.errors import (
+    ConflictError,
+    DatabaseError,
+    NotFoundError,
+    QueryError,
+    nearest,
+)
 from ptutils.meta.codec import Buffer
 from ptutils.meta.values import Document, Value
 
@@ -36,6 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DBInterface"]
 
+_T = TypeVar("_T")
+_MOST_TRIES: Final = 100
 _VERBS: Final = ("delete", "exists", "find", "load", "load_from_ids", "save", "update")
 
 
@@ -83,9 +91,12 @@ class DBInterface(Module, Hooks):
             return digests
 
         plain = seal(named, put)
-        with self._transaction():
+
+        def insert() -> None:
             ensure(self, held)
             self._insert(collection, [plain])
+
+        self._transact(insert)
         return named["_id"]
 
     def load(self, which: Value, collection: str = "documents") -> Document:
@@ -162,9 +173,12 @@ class DBInterface(Module, Hooks):
             EncodeError: If a value is not plain.
         """
         wanted, change = plain_filter(filter), plain_update(update)
-        with self._transaction():
+
+        def change_found() -> int:
             self._check_sidecars(collection, wanted, change, 0 if many else 1)
             return self._update(collection, wanted, change, many=many, upsert=upsert)
+
+        return self._transact(change_found)
 
     def delete(self, filter: Document, collection: str = "documents") -> int:
         """Delete all documents that a filter finds and return how many there were."""
@@ -303,6 +317,18 @@ class DBInterface(Module, Hooks):
         # By name, so that a database that is used for documents alone loads no runs.
         runs: Runs = importlib.import_module("ptutils.core.records.runs").Runs(self)
         return runs
+
+    def _transact(self, act: Callable[[], _T]) -> _T:
+        """Do all of it or nothing; again, where another process was faster."""
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                with self._transaction():
+                    return act()
+            except ConflictError:
+                if tries == _MOST_TRIES:
+                    raise
 
     def _check_sidecars(
         self, collection: str, filter: Document, update: Document, limit: int

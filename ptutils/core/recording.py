@@ -95,11 +95,11 @@ class Recording:
             recorder.create({**fields, "notes": ""}, encoded)
         else:
             # What a person wrote since stays, unless the config says something new.
-            before = start.run.config
+            before = {"experiment": "default", **start.run.config}
             changed = {
                 name: value
                 for name, value in fields.items()
-                if value != (before.get(name, value) or value)
+                if value != (before.get(name) or [])
             }
             place = place_of(start.checkpoint)
             recorder.acquire(start.run.id, changed, encoded, place)

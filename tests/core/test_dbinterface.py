@@ -21,6 +21,7 @@ from ptutils.core.records.document import (
 from ptutils.db.memory import MemoryInterface
 from ptutils.db.sqlite import SQLiteInterface
 from ptutils.errors import (
+    ConflictError,
     DatabaseError,
     EncodeError,
     NotFoundError,
@@ -313,6 +314,33 @@ def test_load_from_ids_names_all_that_are_missing(db: DBInterface) -> None:
     db.save({"_id": 1})
     with pytest.raises(NotFoundError, match=r"2 of 3 documents(.|\n)*no .* 'a', 'b'"):
         db.load_from_ids(["a", 1, "b"])
+
+
+class Contended(MemoryInterface):
+    """Finds a number of times that another process was faster."""
+
+    conflicts = 0
+
+    def _update(self, *arguments: Value, **options: Value) -> int:
+        if self.conflicts:
+            self.conflicts -= 1
+            raise ConflictError("another process wrote the same at that moment")
+        return super()._update(*arguments, **options)
+
+
+def test_update_is_done_again_where_another_process_was_faster() -> None:
+    db = Contended()
+    db.save({"_id": 1, "n": 1})
+    db.conflicts = 3
+    assert db.update({"_id": 1}, {"$inc": {"n": 1}}) == 1
+    assert db.load(1)["n"] == 2
+
+
+def test_update_is_not_tried_for_ever() -> None:
+    db = Contended()
+    db.conflicts = 1_000_000
+    with pytest.raises(ConflictError, match="another process wrote the same"):
+        db.update({}, {"$inc": {"n": 1}})
 
 
 def test_requests_are_answered_by_the_call(db: DBInterface) -> None:

@@ -569,3 +569,25 @@ def test_resumed_session_writes_every_database_of_its_config(tmp_path: Path) -> 
     assert first.document == second.document
     assert first.newest().digest == second.newest().digest
     assert list(second.history["train.loss"].steps) == [1, 2, 3, 4, 5]
+
+
+def test_copy_of_a_run_is_resumed_where_it_is_alone(tmp_path: Path) -> None:
+    urls = [str(tmp_path / name) for name in ("one.db", "two.db", "copy.db")]
+    databases = [{"class": "SQLiteInterface", "path": url} for url in urls[:2]]
+    found = config(dbinterface=databases, schedule__duration="3 steps")
+    run = ptutils.Session.from_meta(config=found).run()
+    run.export(urls[2])
+    before = ptutils.connect(urls[1]).runs.find()[0].document
+    copy = ptutils.connect(urls[2]).runs.find()[0]
+    copy.resume({"schedule.duration": "5 steps"}).run()
+    assert ptutils.connect(urls[1]).runs.find()[0].document == before
+
+
+def test_tags_of_a_person_stay_and_those_of_a_changed_config_are_written() -> None:
+    found = config(schedule__duration="1 step")
+    run = ptutils.Session.from_meta(config=found).run()
+    run.tag("mine")
+    run.resume({"schedule.duration": "2 steps"}).run()
+    assert run.refresh().tags == ["mine"]
+    run.resume({"schedule.duration": "3 steps", "tags": ["new"]}).run()
+    assert run.refresh().tags == ["new"]

@@ -39,8 +39,6 @@ class Run:
         db: The database that it was read from.
         id: Its key; sorts by time.
         experiment: The group it belongs to.
-        summary: First, last, least and greatest value of every metric, with steps:
-            ``run.summary.valid.accuracy.max``.
         tags: Words it can be found by.
         notes: What somebody wrote about it.
         document: The stored document, plain.
@@ -64,6 +62,14 @@ class Run:
     def lineage(self) -> Lineage:
         """What it descends from; called, the tree of its family: ``run.lineage()``."""
         return Lineage(self._encoded()["lineage"], self.db, self.id)
+
+    @property
+    def summary(self) -> State:
+        """First, last, least and greatest value of every metric, with their steps.
+
+        Such as ``run.summary.valid.accuracy.max``.
+        """
+        return State(self.document["summary"])
 
     @property
     def status(self) -> Status:
@@ -355,7 +361,6 @@ class Run:
         self.document = document
         self.id: str = document["_id"]
         self.experiment: str = document["experiment"]
-        self.summary = State(document["summary"])
         self.tags: list[str] = document["tags"]
         self.notes: str = document["notes"]
 

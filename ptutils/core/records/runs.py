@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Final, overload
 
 from ptutils.core.records.copying import Progress, copy_runs
 from ptutils.core.records.document import plain_filter
@@ -15,7 +16,7 @@ from ptutils.core.results.columns import columns_of
 from ptutils.core.results.curves import plot_runs
 from ptutils.core.results.frame import frame_of
 from ptutils.core.results.table import Table
-from ptutils.errors import NotFoundError, QueryError
+from ptutils.errors import CorruptError, NotFoundError, QueryError
 from ptutils.meta.values import Document
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Found", "Runs"]
 
+_LOG: Final = logging.getLogger("ptutils")
 _MOST_SHOWN = 100  # So many runs are a table in a notebook.
 
 
@@ -43,6 +45,8 @@ class Runs:
         """Return the runs that match a MongoDB filter, oldest first by default.
 
         Runs whose process is gone read as ``lost``: they are marked before the search.
+        Those whose documents are damaged are left out: the log ``ptutils`` names them,
+        and so does ``damaged`` of what is returned.
 
         Args:
             filter: A MongoDB filter document over the fields of a run.
@@ -57,7 +61,14 @@ class Runs:
         documents = source._find(
             "runs", plain_filter(filter or {}), sort=list(sort), limit=limit, skip=skip
         )
-        return Found([Run(self._db, document) for document in documents])
+        found, damaged = [], []
+        for document in documents:
+            try:
+                found.append(Run(self._db, document))
+            except CorruptError as error:
+                damaged.append(error)
+                _LOG.warning("a run is left out: %s", error)
+        return Found(found, damaged=damaged)
 
     def where(self, text: str, *, limit: int = 0) -> Found:
         """Return the runs that match a query in words.
@@ -78,12 +89,15 @@ class Runs:
         Raises:
             NotFoundError: If there is none.
             QueryError: If there are several; the message lists them.
+            CorruptError: If its document is damaged.
         """
         # The last characters of the range: every id that starts so lies below them.
         bounds = {"$gte": prefix, "$lt": prefix + "\U0010ffff"}
         found = self.find({"_id": bounds}, limit=6)
         if not found and prefix.isalnum():
             found = self.find({"_id": {"$regex": f"{prefix}$"}}, limit=6)
+        for error in found.damaged:
+            raise error
         if not found:
             raise NotFoundError(
                 f"no run {prefix!r} in {self._db.url}",
@@ -122,10 +136,17 @@ class Runs:
 
 
 class Found(Sequence[Run]):
-    """Runs that were found, in order."""
+    """Runs that were found, in order.
 
-    def __init__(self, runs: Iterable[Run]) -> None:
+    Attributes:
+        damaged: Why others, which match too, are not among them.
+    """
+
+    def __init__(
+        self, runs: Iterable[Run], *, damaged: Sequence[CorruptError] = ()
+    ) -> None:
         self._runs = list(runs)
+        self.damaged = tuple(damaged)
 
     @overload
     def __getitem__(self, index: int) -> Run: ...

@@ -127,7 +127,7 @@ def check(document: Document, shape: Shape, collection: str) -> None:
     Raises:
         CorruptError: If it has another shape; the message names the place.
     """
-    fault = _fault(document, shape, "")
+    fault = "" if fits(document, shape) else _fault(document, shape, "")
     if not fault and shape is RUN:
         fault = _false_start(document["segments"])
     if fault:
@@ -141,9 +141,22 @@ def check(document: Document, shape: Shape, collection: str) -> None:
         )
 
 
-def fits(value: Value, shape: Shape) -> bool:
+def fits(value: Value, shape: Any) -> bool:
     """Return whether a value has a shape."""
-    return not _fault(value, shape, "")
+    kind = type(shape)
+    if kind is tuple:
+        return any(fits(value, each) for each in shape)
+    if kind is list:
+        return type(value) is list and all(fits(item, shape[0]) for item in value)
+    if kind is dict:
+        return type(value) is dict and all(
+            fits(value[name], inner)
+            if name in value
+            else name[-1] == "?"
+            and (name[:-1] not in value or fits(value[name[:-1]], inner))
+            for name, inner in shape.items()
+        )
+    return value is None if shape is None else type(value) is shape
 
 
 def _fault(value: Value, shape: Any, path: str) -> str:

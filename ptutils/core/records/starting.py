@@ -83,8 +83,10 @@ class Building:
             return find("connect")(self.db) if isinstance(self.db, str) else self.db
         if not isinstance(configured, list):
             return home
-        others = [find("build")(each, trust=self.trust) for each in configured]
-        return [home, *(other for other in others if other.url != home.url)]
+        every = [find("build")(each, trust=self.trust) for each in configured]
+        others = [db for db in every if db.url != home.url]
+        # Of a run that was copied here the others are somewhere else's.
+        return [home, *others] if len(others) < len(every) else home
 
 
 def resume(run: Run, step: int | None, building: Building) -> Session:

@@ -215,8 +215,12 @@ class Writer:
             return
         if self.is_away or collection == "checkpoints":
             # Written before, and the answer did not arrive; or taken anew at a step.
-            ids = [document["_id"] for document in documents]
-            self.db._delete(collection, {"_id": {"$in": ids}})
+            same = {"_id": {"$in": [document["_id"] for document in documents]}}
+            if collection == "checkpoints":
+                pinned = self.db._find(collection, {**same, "pinned": True})
+                kept = {document["_id"] for document in pinned}
+                documents = [{**d, "pinned": d["_id"] in kept} for d in documents]
+            self.db._delete(collection, same)
         self.db._insert(collection, documents)
 
     def _update(self, changes: Document) -> None:

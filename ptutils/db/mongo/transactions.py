@@ -24,7 +24,7 @@ from pymongo.read_concern import ReadConcern
 
 from ptutils.db.mongo.connection import DURABLE, Connection
 from ptutils.db.mongo.failures import is_transient
-from ptutils.errors import DatabaseError, UnavailableError
+from ptutils.errors import ConflictError, DatabaseError
 
 __all__ = ["Statement", "Transactions"]
 
@@ -242,7 +242,7 @@ class _Replayed:
         )
         for statement, answer in self._done:
             if _digest(statement(self._session)) != answer:
-                raise UnavailableError(
+                raise ConflictError(
                     "cannot write this: another process wrote the same at that moment",
                     path=self._connection.address.url,
                     expected="documents that stay as they were read",

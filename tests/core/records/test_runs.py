@@ -11,7 +11,7 @@ import pytest
 from ptutils.core.records.identity import now
 from ptutils.core.records.runs import Found
 from ptutils.db.memory import MemoryInterface
-from ptutils.errors import DatabaseError, NotFoundError, QueryError
+from ptutils.errors import CorruptError, DatabaseError, NotFoundError, QueryError
 from tests.core.stored import Writer, killed
 
 
@@ -159,3 +159,16 @@ def test_filter_with_values_that_are_not_plain_finds_what_was_stored(
 ) -> None:
     renamed(writer, "0a")
     assert len(writer.db.runs.find({"config.betas": (0.9, 0.99)})) == 1
+
+
+def test_damaged_run_is_left_out_and_named(caplog: pytest.LogCaptureFixture) -> None:
+    db = MemoryInterface()
+    good, bad = Writer(db).create(), Writer(db).create()
+    db._update("runs", {"_id": bad}, {"$set": {"tags": 5}})
+    found = db.runs.find()
+    assert [run.id for run in found] == [good]
+    (fault,) = found.damaged
+    assert bad in str(fault)
+    assert bad in caplog.text
+    with pytest.raises(CorruptError, match="tags: 5, not list"):
+        db.runs.get(bad)

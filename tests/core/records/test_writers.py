@@ -384,15 +384,15 @@ class Contended(MemoryInterface):
 @pytest.mark.parametrize(
     ("theirs", "told"),
     [
-        (new_lease("another"), "is writing it; its lease holds until"),
-        ({"owner": "another"}, "took over at this moment, and let go of since"),
+        (new_lease, "is writing it; its lease holds until"),
+        (str, "took over at this moment, and let go of since"),
     ],
 )
 def test_of_two_that_take_a_run_over_at_once_one_is_refused(
     theirs: Any, told: str
 ) -> None:
     db = Contended()
-    db.theirs = theirs
+    db.theirs = theirs("another")
     ended = Writer(db)
     run_id = ended.create()
     ended.end()
@@ -425,3 +425,13 @@ def test_writer_that_slept_stores_its_artifacts_again(
     monkeypatch.setattr(writer.recorder._writers, "send", sleep)
     writer.save(1, weights=torch.ones(1_000_000))
     assert run_in(db).newest().state.weights.sum() == 1_000_000
+
+
+def test_checkpoint_that_is_taken_again_stays_pinned() -> None:
+    writer = Writer()
+    writer.create()
+    writer.save(1, "manual")
+    run_in(writer.db).pin(1)
+    writer.save(1, "manual")
+    (checkpoint,) = run_in(writer.db).checkpoints
+    assert checkpoint.is_pinned
