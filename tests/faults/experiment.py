@@ -12,7 +12,10 @@ import ptutils
 from ptutils.errors import UnavailableError
 from tests.core.experiment import config
 
-__all__ = ["NOTES", "Noting", "is_noted", "settings"]
+__all__ = ["COUNT", "NOTES", "Noting", "is_noted", "settings"]
+
+COUNT = "steps of all runs"
+"""The ``_id`` of the document that counts them."""
 
 NOTES = "notes"
 """The collection of the documents that are saved beside the run."""
@@ -28,7 +31,9 @@ class Noting(ptutils.Callback):
         # Every fifth is large enough to be an artifact.
         content = np.full(100_000 if step % 5 == 0 else 100, step, "float64")
         note = {"step": step, "content": content, "pair": (step, {1: torch.ones(2)})}
+        one_more = {"$inc": {"n": 1}}
         try:
+            session.dbinterface.update({"_id": COUNT}, one_more, upsert=True)
             type(self).tell(session.dbinterface.save(note, NOTES))
         except UnavailableError:
             return  # Not saved, as far as anybody knows.

@@ -13,7 +13,7 @@ from ptutils.core.records.recorder import Recorder
 from ptutils.core.records.run import Run
 from ptutils.meta.status import Phase
 from ptutils.meta.values import Document
-from tests.faults.experiment import NOTES, Noting, is_noted, settings
+from tests.faults.experiment import COUNT, NOTES, Noting, is_noted, settings
 from tests.faults.processes import Child
 
 __all__ = ["Series"]
@@ -73,6 +73,8 @@ class Series:
                 self._check_run(run)
             for note in db.load_from_ids(self._notes[-50:], NOTES):
                 assert is_noted(note)
+            if self._notes:
+                assert db.load(COUNT)["n"] >= len(self._notes)
             assert db.verify() == []
             if self._num_cycles % 3 == 0:
                 db.gc(0)
