@@ -61,12 +61,12 @@ def resume(tell: Callable[[Any], object], url: str, run_id: str, both: Barrier) 
         session = run.resume({"schedule.duration": f"{steps} steps"})
         session.callbacks.register(Holding())
         Holding.both = both
-        both.wait(15)
+        both.wait(60)
         try:
             session.run()
         except LeaseError as error:
             tell(("is told", os.getpid(), str(error)))
-            both.wait(15)
+            both.wait(60)
         else:
             tell(("wins", os.getpid(), ""))
 
@@ -78,4 +78,4 @@ class Holding(ptutils.Callback):
     both: Barrier
 
     def end_of_training_step(self) -> None:
-        self.both.wait(15)
+        self.both.wait(60)
