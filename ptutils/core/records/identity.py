@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ptutils.core.records.shape import LEASE, fits
+from ptutils.core.records.shape import LEASE
 from ptutils.meta.values import Document
 
 __all__ = ["LEASE_S", "is_expired", "new_lease", "new_run_id", "now"]
@@ -68,7 +68,7 @@ def is_expired(lease: Document | None) -> bool:
     A process of this machine is looked up, so that a run killed a second ago can be
     resumed at once.
     """
-    if lease is None or not fits(lease, LEASE) or lease["expires"] < now():
+    if lease is None or not LEASE.fits(lease) or lease["expires"] < now():
         return True
     here: bool = lease["host"] == socket.gethostname() and lease["boot"] == _boot()
     return here and bool(lease["born"] != _birth(lease["pid"]))
