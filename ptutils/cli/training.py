@@ -31,6 +31,7 @@ def train(session: Any) -> None:
         run = session.run()
     except (KeyboardInterrupt, SystemExit):
         if _has_ended(session, Phase.INTERRUPTED):
+            _say_how_to_import(session)
             command = _command(session, "resume", session.id)
             typer.echo(f"\nrun {session.id} is saved; go on with: {command}", err=True)
         raise
@@ -65,6 +66,7 @@ def _say_what_next(session: Any, run_id: str) -> None:
         again = ["lineage", run_id]
     elif status.phase is Phase.COMPLETED:
         again.append(_longer(session))
+    _say_how_to_import(session)
     typer.echo("\nTo find it, look at it, or go on with it:")
     listed = ["ls", f'experiment = "{session.experiment}"']
     for words in (listed, ["show", run_id], again):
@@ -73,7 +75,16 @@ def _say_what_next(session: Any, run_id: str) -> None:
 
 def _is_kept(session: Any) -> bool:
     """Return whether another process can find the run."""
-    return session.dbinterface is not None and session.dbinterface.url != "memory:"
+    return session.database is not None and session.database.url != "memory:"
+
+
+def _say_how_to_import(session: Any) -> None:
+    """Print the command that brings a run home from a spill, if it lies in one."""
+    if session.database in session.databases:
+        return
+    urls = [session.database.url, "--db", session.databases[0].url]
+    command = shlex.join([_program(), "import", *urls])
+    typer.echo(f"\nits database was out of reach; when it is back: {command}", err=True)
 
 
 def _has_ended(session: Any, phase: Phase) -> bool:
@@ -82,13 +93,20 @@ def _has_ended(session: Any, phase: Phase) -> bool:
 
 
 def _command(session: Any, *words: str) -> str:
-    """Return a command line that works here, on the database of ``session``."""
+    """Return a command line that works here, on the database of ``session``.
+
+    Where the run lies in a spill, it is for when it was brought home.
+    """
+    known = session.database in session.databases
+    url = (session.database if known else session.databases[0]).url
+    is_usual = url in (usual_db(), hide_passwords(usual_db()))
+    return shlex.join([_program(), *words, *([] if is_usual else ["--db", url])])
+
+
+def _program() -> str:
     called, found = Path(sys.argv[0]), shutil.which("ptutils")
     is_elsewhere = found is None or Path(found).resolve() != called.resolve()
-    program = str(called) if called.name == "ptutils" and is_elsewhere else "ptutils"
-    url = session.dbinterface.url
-    is_usual = url in (usual_db(), hide_passwords(usual_db()))
-    return shlex.join([program, *words, *([] if is_usual else ["--db", url])])
+    return str(called) if called.name == "ptutils" and is_elsewhere else "ptutils"
 
 
 def _result(session: Any) -> str:

@@ -18,6 +18,7 @@ from ptutils.meta.status import Origin, Phase
 from ptutils.meta.values import Document
 
 if TYPE_CHECKING:
+    from ptutils.core.dbinterface import DBInterface
     from ptutils.core.session import Session
 
 __all__ = ["Recording", "Start"]
@@ -60,6 +61,13 @@ class Recording:
     def run_id(self) -> str | None:
         """The id of the run, once there is one."""
         return None if self._recorder is None else self._recorder.run_id
+
+    @property
+    def db(self) -> DBInterface | None:
+        """The database that the run can be read from now; None without any."""
+        if self._recorder is not None:
+            return self._recorder.db
+        return next(iter(self._session.databases), None)
 
     @property
     def run(self) -> Run | None:

@@ -96,6 +96,11 @@ class Session(Module):
         every = given if isinstance(given, list) else [given]
         return [db for db in every if db is not None]
 
+    @property
+    def database(self) -> DBInterface | None:
+        """The database that the run can be read from now; None without any."""
+        return self._recording.db
+
     def run(self) -> Run | None:
         """Train until the schedule is over; record the run from start to end.
 

@@ -183,16 +183,13 @@ class StoredCollection:
             order = []
         elif question.sort and question.limit:
             self._index_sort(question.sort)
-        is_short = bool(order and question.limit)
-        if order and not is_short and self._server.has_wholes():
-            return None
         found = self._server.find(
             filter,
             order,
             limit=question.limit,
             skip=question.skip,
             projection=question.shown,
-            with_stub=is_short,
+            with_stub=bool(order),
         )
         return None if any(map(is_whole, found)) else found
 
