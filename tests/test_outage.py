@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 
 import ptutils
@@ -16,6 +18,7 @@ from tests.core.experiment import config
 from tests.core.stored import killed
 from tests.mongod import Mongod, running_mongod
 from tests.soak import times
+from tests.terminal import Terminal
 
 pytestmark = pytest.mark.mongo
 
@@ -113,6 +116,29 @@ def test_training_goes_on_in_a_spill_when_the_server_stays_away(
     steps = run.newest().step + 2
     resumed = run.resume({"schedule.duration": f"{steps} steps"}).run()
     assert whole(resumed)
+
+
+def test_command_line_says_how_to_bring_a_spilled_run_home(
+    server: Mongod, tmp_path: Path, terminal: Terminal
+) -> None:
+    found = config(schedule__duration="300 steps", schedule__checkpoint="20 steps")
+    database = {"class": "MongoInterface", "url": server.url, "patience": "1 s"}
+    ptutils.Config({**found, "dbinterface": database}).save(tmp_path / "run.yaml")
+    program = terminal("-m", "ptutils.cli", "run", "run.yaml")
+    db = ptutils.connect(server.url)
+    deadline = time.monotonic() + 60
+    while not db._count("checkpoints", {}):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    server.kill()
+    program.expect("the run goes on in", timeout=60)
+    program.expect(r"when it is back: ptutils import ([^\r\n]*)", timeout=120)
+    spill, _, home = shlex.split(program.match[1])
+    program.expect(pexpect.EOF)
+    server.start()
+    (run,) = ptutils.connect(home).import_runs(spill)
+    assert run.status.phase is Phase.COMPLETED
+    assert whole(run)
 
 
 def test_end_of_the_training_waits_for_the_server(server: Mongod) -> None:

@@ -86,7 +86,7 @@ def _choices(form: Form) -> tuple[Form, ...]:
 
 def _kinds_of(form: Form) -> frozenset[type] | None:
     """Return the types that values may have, or None if these do not say it all."""
-    kinds = [type(None) if each is None else each for each in _choices(form)]
+    kinds: list[Any] = [type(None) if each is None else each for each in _choices(form)]
     return None if any(type(each) is not type for each in kinds) else frozenset(kinds)
 
 

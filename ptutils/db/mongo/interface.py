@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ptutils.core.dbinterface import DBInterface
 from ptutils.core.hooks import Fault, Stored
+from ptutils.core.loop.duration import Duration
 from ptutils.db.filters.project import Projection
 from ptutils.db.filters.sort import Sort
 from ptutils.db.mongo.address import Address
@@ -22,6 +23,7 @@ from ptutils.db.mongo.packs import Packs
 from ptutils.db.mongo.questions import Question
 from ptutils.db.mongo.transactions import Transactions
 from ptutils.db.mongo.whole import Wholes
+from ptutils.errors import ConfigError
 from ptutils.meta.codec import Buffer
 from ptutils.meta.values import Document
 
@@ -44,10 +46,18 @@ class MongoInterface(DBInterface):
     Args:
         url: ``mongodb://`` or ``mongodb+srv://``, with any options of MongoDB, such as
             ``?tls=true&tlsCAFile=ca.pem``; the database is ``ptutils`` by default.
+        patience: How long a run waits for the server when it is out of reach, before it
+            goes on in a local file.
         client: Used instead of one of our own, for example ``mongomock.MongoClient()``.
+
+    Raises:
+        ConfigError: If the patience is no length of time.
     """
 
-    def __init__(self, url: str = _LOCAL, *, client: Any = None) -> None:
+    def __init__(
+        self, url: str = _LOCAL, *, patience: str = "60 s", client: Any = None
+    ) -> None:
+        self.patience_s = _seconds(patience)
         address = Address.parse(url)
         self._ptutils.arguments["url"] = address.url
         self._connection = Connection(address, client)
@@ -155,13 +165,12 @@ class MongoInterface(DBInterface):
             return freed
 
     def _inspect(self, *, repair: bool = False) -> Iterator[Fault]:
-        with self._using():
-            for digest, error in self._packs.damaged():
-                yield Fault(
-                    where=f"artifact {digest}",
-                    what=f"{error.got} in {error.path}",
-                    affects="every checkpoint and document that needs it",
-                )
+        """Find nothing of its own, and let nothing be taken from what was read before.
+
+        All that a server keeps is read when documents and artifacts are.
+        """
+        self._packs.forget()
+        yield from ()
 
     def _close(self) -> None:
         self._connection.close()
@@ -189,3 +198,15 @@ class MongoInterface(DBInterface):
                     self._is_checked = False
                     raise
             yield
+
+
+def _seconds(patience: str) -> float:
+    seconds = Duration.parse(patience).seconds
+    if seconds is None:
+        raise ConfigError(
+            "cannot wait so long for a server",
+            path="patience",
+            expected="a length of time, such as '60 s' or '5 min'",
+            got=repr(patience),
+        )
+    return seconds

@@ -100,15 +100,6 @@ class Packs:
         self._bucket.remove(dead)
         return sum(files[pack] for pack in dead)
 
-    def damaged(self) -> Iterator[tuple[str, CorruptError]]:
-        """Yield the digest of each artifact that cannot be read, and why."""
-        self.forget()
-        for digest in self.stored(None):
-            try:
-                self.get(digest)
-            except CorruptError as error:
-                yield digest, error
-
     def _look_up(self, digest: str) -> None:
         """Note where an artifact lies, and all others of its pack."""
         place = self._index.find_one({"_id": digest})

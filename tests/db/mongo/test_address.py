@@ -6,7 +6,7 @@ import pytest
 
 from ptutils.db.mongo.address import PASSWORD_VARIABLE, Address
 from ptutils.db.mongo.interface import MongoInterface
-from ptutils.errors import DatabaseError
+from ptutils.errors import ConfigError, DatabaseError
 
 
 @pytest.mark.parametrize(
@@ -83,3 +83,9 @@ def test_wrong_option_is_refused_without_the_password() -> None:
         db.find()
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_patience_is_a_length_of_time() -> None:
+    assert MongoInterface(patience="5 min").patience_s == 300
+    with pytest.raises(ConfigError, match="cannot wait so long for a server"):
+        MongoInterface(patience="3 epochs")

@@ -155,12 +155,15 @@ def test_artifacts_span_pieces_of_a_pack(db: MongoInterface) -> None:
     assert stored(db, "ptutils.packs.chunks").count_documents({}) == 7
 
 
-def test_damaged_artifacts_are_found_by_inspection(db: MongoInterface) -> None:
+def test_damaged_artifact_is_told_once_and_mended(db: MongoInterface) -> None:
     (digest,) = db._put([b"a" * 5000])
-    assert list(db._inspect()) == []
+    assert db.verify() == []
     stored(db, "ptutils.packs.chunks").delete_many({})
-    (fault,) = db._inspect()
-    assert fault.where == f"artifact {digest}"
+    (fault,) = db.verify()
+    assert digest in fault.what
+    (fault,) = db.verify(repair=True)
+    assert fault.is_repaired
+    assert db.verify() == []
 
 
 def test_pieces_that_a_crash_left_are_dropped(db: MongoInterface) -> None:
