@@ -72,6 +72,8 @@ MAKERS: dict[str, Callable[[Path], ptutils.Module]] = {
     "NaNDetector": lambda path: ptutils.NaNDetector(every=3),
     "Noise": lambda path: ptutils.Noise(0.5),
     "Progress": lambda path: ptutils.Progress(),
+    "FileInterface": lambda path: ptutils.FileInterface(str(path / "lab")),
+    "MongoInterface": lambda path: ptutils.MongoInterface("mongodb://localhost/lab"),
     "SQLiteInterface": lambda path: ptutils.SQLiteInterface(str(path / "runs.db")),
     "Sampler": lambda path: ptutils.Sampler(),
     "Schedule": lambda path: ptutils.Schedule("3 epochs", checkpoint="5 steps"),
