@@ -3,7 +3,7 @@
 
 BIN := .venv/bin
 
-.PHONY: demo test bench format
+.PHONY: demo test soak bench format
 
 demo: .venv/examples.installed
 	$(BIN)/ptutils run examples/digits.yaml
@@ -15,6 +15,11 @@ test: .venv/test.installed
 	$(BIN)/mypy
 	$(BIN)/pytest --cov --cov-report=
 	$(BIN)/coverage report --include='ptutils/meta/*,ptutils/core/*' --fail-under=100
+
+# What chance decides, ten times as often as in the tests.
+soak: .venv/test.installed
+	PTUTILS_SOAK=1 $(BIN)/pytest tests/faults tests/test_outage.py \
+	  tests/db/test_against_mongod.py tests/db/test_hostile_documents.py
 
 bench: .venv/bench.installed
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
