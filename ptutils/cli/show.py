@@ -30,7 +30,9 @@ def show(run: RunId, json: Json = False, db: Database = None) -> None:
         found = database.runs.get(run)
         if json:
             checkpoints = [plain_checkpoint(each) for each in found.checkpoints]
-            print_json({**plain_run(found), "checkpoints": checkpoints})
+            source = found.source  # A long diff is not among the plain fields.
+            whole = {"source": source, "checkpoints": checkpoints}
+            print_json({**plain_run(found), **whole})
         else:
             _show(found)
 

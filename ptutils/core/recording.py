@@ -11,7 +11,7 @@ from ptutils.core.records.checkpoint import Checkpoint
 from ptutils.core.records.lineage import new_lineage
 from ptutils.core.records.recorder import Recorder
 from ptutils.core.records.run import Run, place_of
-from ptutils.core.records.source import capture_source
+from ptutils.core.records.source import capture_source, folded
 from ptutils.errors import PtutilsError
 from ptutils.meta.config import Config
 from ptutils.meta.status import Origin, Phase
@@ -92,7 +92,7 @@ class Recording:
         self._stored_config = session.config
         encoded = {
             "config": self._stored_config.state_dict(),
-            "source": capture_source() if session.source else {},
+            "source": folded(capture_source()) if session.source else {},
             "lineage": dict(start.lineage),
         }
         recorder = Recorder(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
+from ptutils.db.sqlite import SQLiteInterface
 from tests.cli.conftest import Command, Done, Kept
+from tests.core.stored import ENCODED, FIELDS, Writer
 
 
 def value_of(done: Done) -> Any:
@@ -80,3 +83,12 @@ def test_copies_are_listed(command: Command, kept: Kept) -> None:
     (back,) = value_of(command("import", "other.db", "--db", "new.db", "--json"))
 
     assert copied["id"] == back["id"] == run
+
+
+def test_show_gives_the_text_of_a_long_diff(command: Command, tmp_path: Path) -> None:
+    diff = "+a line that was added\n" * 1000
+    with SQLiteInterface(str(tmp_path / "runs.db")) as db:
+        source = {"diff": diff.encode()}
+        run = Writer(db).recorder.create(dict(FIELDS), {**ENCODED, "source": source})
+
+    assert value_of(command("show", run, "--json"))["source"] == {"diff": diff}

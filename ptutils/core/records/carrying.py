@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from ptutils.core.records.garbage import GRACE_S
 from ptutils.core.records.identity import now
-from ptutils.errors import CorruptError
+from ptutils.errors import CorruptError, NotFoundError
 from ptutils.meta.codec import Buffer
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def carry_artifacts(
 
     Raises:
         CorruptError: If one is damaged at the source.
-        NotFoundError: If one is gone there.
+        NotFoundError: If one is gone in both.
     """
     known = target._stored(digests)
     batch: dict[str, Buffer] = {}
@@ -38,7 +38,12 @@ def carry_artifacts(
     for digest in sorted(digests):
         if digest in known and known[digest].put > now() - _FRESH:
             continue
-        batch[digest] = source._get(digest)
+        try:
+            batch[digest] = source._get(digest)
+        except NotFoundError:
+            if digest not in known:
+                raise
+            batch[digest] = target._get(digest)  # What is put aside lacks old ones.
         size += len(batch[digest])
         if size >= _BATCH_BYTES:
             _put(target, batch)

@@ -7,11 +7,12 @@ field ``_ptutils: {types, artifacts}`` where plain values do not tell everything
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from ptutils.errors import EncodeError, QueryError
 from ptutils.meta.codec import Buffer, Encoded, decode, encode, loads
@@ -87,8 +88,8 @@ def unseal(document: Document, get: Callable[[str], Buffer]) -> Document:
     """Return what :func:`seal` was given.
 
     Args:
-        document: The stored form, which is consumed.
-        get: Returns a large artifact by its digest.
+        document: The stored form, or some of its fields; it is consumed.
+        get: Returns a large artifact by its digest; asked for those that are needed.
 
     Raises:
         DecodeError: If the document is damaged.
@@ -96,12 +97,25 @@ def unseal(document: Document, get: Callable[[str], Buffer]) -> Document:
     sidecar = document.pop(SIDECAR, None)
     if sidecar is None:
         return document
-    artifacts = tuple(
-        get(item) if isinstance(item, str) else item for item in sidecar["artifacts"]
-    )
+    artifacts = _Artifacts(sidecar["artifacts"], get)
     encoded = Encoded(document=document, types=sidecar["types"], artifacts=artifacts)
     value: Document = decode(encoded)
     return value
+
+
+class _Artifacts(Sequence[Buffer]):
+    """Artifacts that are read when they are needed."""
+
+    def __init__(self, items: Sequence[Any], get: Callable[[str], Buffer]) -> None:
+        self._items = items
+        self._get = functools.cache(get)
+
+    def __getitem__(self, index: Any) -> Any:
+        item = self._items[index]
+        return self._get(item) if isinstance(item, str) else item
+
+    def __len__(self) -> int:
+        return len(self._items)
 
 
 def is_exact(document: Document) -> bool:

@@ -109,6 +109,7 @@ class Recorder:
                 db._insert("runs", [whole])
             return whole
 
+        self._writers.encoded = encoded
         for db in self._databases:
             self._writers.open(db, start)
         return self.run_id
@@ -138,6 +139,7 @@ class Recorder:
         self.run_id = run_id
         self._segment, self._chunks = len(document["segments"]) - 1, 0
         self._writers.faults = list(document["faults"])
+        self._writers.encoded = encoded
         self._writers.open(first, lambda db: document)
 
         def catch_up(db: DBInterface) -> Document:

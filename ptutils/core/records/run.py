@@ -13,6 +13,7 @@ from ptutils.core.records.difference import Difference, difference_of
 from ptutils.core.records.lineage import Lineage
 from ptutils.core.records.series import history_of, visible_chunks
 from ptutils.core.records.shape import RUN, check
+from ptutils.core.records.source import unfolded
 from ptutils.core.records.starting import Building
 from ptutils.core.renaming import Rename
 from ptutils.core.results.page import run_html
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from ptutils.core.session import Session
 
 __all__ = ["Run", "place_of"]
-
-_ENCODED = ("config", "source", "lineage")
 
 
 class Run:
@@ -51,17 +50,19 @@ class Run:
     @property
     def config(self) -> Config:
         """What was built."""
-        return Config(self._encoded()["config"])
+        return Config(self._decoded("config")["config"])
 
     @property
     def source(self) -> Document:
         """The commit, packages, command and host that it came from."""
-        return dict(self._encoded()["source"])
+        return unfolded(self._decoded("source")["source"])
 
     @property
     def lineage(self) -> Lineage:
         """What it descends from; called, the tree of its family: ``run.lineage()``."""
-        return Lineage(self._encoded()["lineage"], self.db, self.id)
+        # Its overrides may be parts of the config.
+        decoded = self._decoded("config", "lineage")
+        return Lineage(decoded["lineage"], self.db, self.id)
 
     @property
     def summary(self) -> State:
@@ -370,8 +371,8 @@ class Run:
     def _history(self, visible: Mapping[int, int | None]) -> History:
         return history_of(self.db._find("history", {"run": self.id}), visible)
 
-    def _encoded(self) -> Document:
-        return decode_fields(self.db, self.document, _ENCODED)
+    def _decoded(self, *names: str) -> Document:
+        return decode_fields(self.db, self.document, names)
 
 
 def place_of(checkpoint: Checkpoint | None) -> Document:

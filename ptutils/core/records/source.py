@@ -18,9 +18,10 @@ from typing import Final
 from ptutils.core.backend import load_backend
 from ptutils.meta.values import Document
 
-__all__ = ["capture_source"]
+__all__ = ["capture_source", "folded", "unfolded"]
 
 _DIFF_LETTERS: Final = 1 << 20
+_INLINE_BYTES: Final = 1 << 14
 _PATIENCE_S: Final = 2.0
 _CPU_INFO: Final = Path("/proc/cpuinfo")
 _PASSWORD: Final = re.compile(r"(\w+://[^/:@\s]*):[^/\s]*@")
@@ -42,6 +43,22 @@ def capture_source() -> Document:
         "packages": dict(sorted(_packages())),
         **_repository(),
     }
+
+
+def folded(source: Document) -> Document:
+    """Return what is stored of a source: a long diff as bytes.
+
+    Bytes are kept beside the documents: once for all runs that have the same, and out
+    of the way of those who list runs.
+    """
+    diff = source.get("diff", "").encode()
+    return source if len(diff) <= _INLINE_BYTES else {**source, "diff": diff}
+
+
+def unfolded(source: Document) -> Document:
+    """Undo :func:`folded`."""
+    diff = source.get("diff")
+    return {**source, "diff": diff.decode()} if isinstance(diff, bytes) else source
 
 
 def _repository() -> Document:

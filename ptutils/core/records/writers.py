@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ptutils.core.catalogue import find
+from ptutils.core.records.checkpoint import encode_fields
 from ptutils.core.records.identity import new_lease, now
 from ptutils.core.records.writer import Entry, Writer
 from ptutils.errors import EncodeError, LeaseError, PtutilsError, UnavailableError
@@ -36,6 +37,10 @@ class Writers:
         owner: Under which the run is held.
         present: Returns what the run's document is to say now: status and summary.
         spilled: Called when the run goes on in a spill, which lacks a checkpoint.
+
+    Attributes:
+        faults: What went wrong so far.
+        encoded: The run's config, source and lineage.
     """
 
     def __init__(
@@ -45,6 +50,7 @@ class Writers:
         spilled: Callable[[], None],
     ) -> None:
         self.faults: list[Document] = []
+        self.encoded: Document = {}
         self._owner = owner
         self._present = present
         self._spilled = spilled
@@ -156,6 +162,7 @@ class Writers:
         db: DBInterface = find("connect")(str(path))
         document = {
             **writer.document,
+            **encode_fields(db, self.encoded),  # With all that they refer to.
             **self._present(),
             "lease": new_lease(self._owner),
             "spilled_from": writer.db.url,

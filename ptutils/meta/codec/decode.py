@@ -6,6 +6,7 @@ table, a class among those that the running program has registered.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
@@ -71,7 +72,7 @@ class Decoder:
 
     __slots__ = ("_artifacts", "_by_id", "device", "path", "storages")
 
-    def __init__(self, artifacts: tuple[Buffer, ...], device: str | None) -> None:
+    def __init__(self, artifacts: Sequence[Buffer], device: str | None) -> None:
         self.path: list[str | int] = []
         self.device = device
         self.storages: dict[object, Any] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from ptutils.meta.values import Value
@@ -28,4 +29,4 @@ class Encoded:
 
     document: Value
     types: str = ""
-    artifacts: tuple[Buffer, ...] = ()
+    artifacts: Sequence[Buffer] = ()
