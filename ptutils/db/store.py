@@ -26,7 +26,12 @@ from ptutils.db.schema import (
     needs,
     upgrade_tables,
 )
-from ptutils.errors import CorruptError, DatabaseError, NotFoundError
+from ptutils.errors import (
+    CorruptError,
+    DatabaseError,
+    NotFoundError,
+    UnavailableError,
+)
 
 __all__ = ["Store", "damaged"]
 
@@ -268,6 +273,14 @@ class Store:
             return self._refusal(_OURS, "a file that is none", _ANOTHER)
         if name.startswith(_DAMAGED) or not name:  # It could not decode a text.
             return damaged("this database", self.path, str(error))
+        if name.startswith(_RETRIED):
+            return UnavailableError(
+                "cannot use this database now",
+                path=str(self.path),
+                expected=f"its lock within {_PATIENCE_S:.0f} s",
+                got=f"another process that holds it: {error}",
+                fix=f"end the process that holds it: fuser {self.path}",
+            )
         expected, fix = _explain(name)
         return self._refusal(expected, str(error), fix)
 
@@ -340,8 +353,6 @@ def _explain(name: str) -> tuple[str, str]:
         return "room to write", "free space on the disk; nothing was half written"
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
         return "a file and a folder that may be read and written", "check permissions"
-    if name.startswith(_RETRIED):
-        return f"its lock within {_PATIENCE_S:.0f} s", "end the process that holds it"
     return "an answer from SQLite", ""
 
 

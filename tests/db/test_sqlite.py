@@ -12,7 +12,13 @@ from pathlib import Path
 import pytest
 
 from ptutils.db.sqlite import SQLiteInterface
-from ptutils.errors import CorruptError, DatabaseError, NotFoundError, QueryError
+from ptutils.errors import (
+    CorruptError,
+    DatabaseError,
+    NotFoundError,
+    QueryError,
+    UnavailableError,
+)
 from ptutils.testing import DBInterfaceContract
 
 NOBODY = 65534
@@ -346,7 +352,7 @@ def test_lock_that_is_held_too_long_is_an_error(
 ) -> None:
     monkeypatch.setattr("ptutils.db.store._PATIENCE_S", 0.05)
     other = SQLiteInterface(db.url)
-    expected = pytest.raises(DatabaseError, match="end the process that holds it")
+    expected = pytest.raises(UnavailableError, match="end the process that holds it")
     with db._transaction(), expected:
         other._insert("c", [{}])
     other.close()
