@@ -38,6 +38,9 @@ FORMAT: Final = 2
 """The version of the documents of a run, stored in each."""
 
 _BEAT_S = 2.0
+_BEHIND = 1e-3
+"""How far stored History may lie behind, as a part of the time recorded: the longer a
+run, the fewer the pieces that it is read from."""
 _RETRY_S = 0.2
 
 
@@ -70,6 +73,7 @@ class Recorder:
         self._writers = Writers(owner, self._present, self._ask_for_checkpoint)
         self._segment = 0
         self._chunks = 0
+        self._summary: Document = {}
         self._lock = threading.RLock()
         self._fault: Exception | None = None
         self._asked: Callable[[Document], None] = _ignore
@@ -90,6 +94,7 @@ class Recorder:
             DatabaseError: If the first database cannot be written.
         """
         self.run_id = new_run_id()
+        self._summarize()
         document = {
             "_id": self.run_id,
             "created": now(),
@@ -137,6 +142,7 @@ class Recorder:
             first, run_id, new_lease(self._owner), changes, encoded, start
         )
         self.run_id = run_id
+        self._summarize()
         self._segment, self._chunks = len(document["segments"]) - 1, 0
         self._writers.faults = list(document["faults"])
         self._writers.encoded = encoded
@@ -157,6 +163,8 @@ class Recorder:
     ) -> Iterator[None]:
         """Renew the lease and write History in the background while the block runs.
 
+        History is written less often the longer it takes.
+
         Args:
             lost: Called with the reason if the run can no longer be written.
             asked: Called with what is asked of the run, by another process or by the
@@ -166,9 +174,13 @@ class Recorder:
         self._asked = asked
 
         def beat() -> None:
+            started_s = flushed_s = time.monotonic()
             while not stop.wait(_BEAT_S):
+                now_s = time.monotonic()
+                is_due = now_s - flushed_s >= _BEHIND * (now_s - started_s)
+                flushed_s = now_s if is_due else flushed_s
                 try:
-                    self.beat()
+                    self.beat(is_flush=is_due)
                 except Exception as error:  # noqa: BLE001 - raised at the next save
                     self._fault = error
                     lost(str(error))
@@ -183,16 +195,22 @@ class Recorder:
             thread.join()
             self._asked = _ignore
 
-    def beat(self) -> None:
+    def beat(self, *, is_flush: bool = True) -> None:
         """Renew the lease; write status, summary and the points that came since.
 
         What is asked of the run is passed on.
+
+        Args:
+            is_flush: Whether to write the points, and the summary that tells of them.
 
         Raises:
             LeaseError: If another process took the run over.
             DatabaseError: If the last database refuses what is written.
         """
-        self._write(new_lease(self._owner))
+        if is_flush:
+            self._write(new_lease(self._owner))
+        else:
+            self._writers.send(new_lease(self._owner))
         self._see_request()
 
     def checkpoint(
@@ -276,10 +294,10 @@ class Recorder:
             raise fault
 
     def _present(self) -> Document:
-        return {
-            "status": self._status(),
-            "summary": plain_summary(self._history.summary()),
-        }
+        return {"status": self._status(), "summary": self._summary}
+
+    def _summarize(self) -> None:
+        self._summary = plain_summary(self._history.summary())
 
     def _ask_for_checkpoint(self) -> None:
         self._asked({"verb": "checkpoint"})
@@ -292,6 +310,7 @@ class Recorder:
 
     def _taken(self) -> list[Entry]:
         taken = self._history.take()
+        self._summarize()
         if not taken:
             return []
         index, self._chunks = self._chunks, self._chunks + 1

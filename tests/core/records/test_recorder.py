@@ -254,6 +254,28 @@ def test_heart_writes_points_while_the_block_runs(writer: Writer) -> None:
 
 
 @pytest.mark.usefixtures("fast")
+def test_heart_of_a_long_run_writes_points_less_often(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ptutils.core.records.recorder._BEHIND", 1000.0)
+    before = document_of(writer)
+    with writer.recorder.beating(pytest.fail):
+        writer.record(1, 2)
+        writer.status.advance(2, 0)
+        until(lambda: document_of(writer)["status"]["progress"]["step"] == 2)
+        after = document_of(writer)
+        assert after["lease"]["expires"] > before["lease"]["expires"]
+        # What a reader sees is of one moment: neither the points nor what they sum to.
+        assert (stored(writer), after["summary"]) == ([], {})
+        writer.save(2)
+        assert stored(writer) == [1, 2]
+        assert document_of(writer)["summary"]["loss"]["last_step"] == 2
+        writer.record(3)
+    writer.end()
+    assert stored(writer) == [1, 2, 3]
+
+
+@pytest.mark.usefixtures("fast")
 def test_fault_of_the_heart_is_told_and_raised_by_the_next_checkpoint_once(
     writer: Writer,
 ) -> None:
