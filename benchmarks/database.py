@@ -213,7 +213,7 @@ _gates: list[Any] = []
 
 def _wait_at(gate: Any) -> None:
     _gates.append(gate)
-    importlib.import_module("ptutils.core.records.recorder")
+    importlib.import_module("ptutils.core.records.writing.recorder")
 
 
 def _write_200(url: str) -> float:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from ptutils.core.catalogue import find
 from ptutils.core.dbinterface import DBInterface
 from ptutils.core.records.document import new_id
-from ptutils.core.records.recorder import Recorder
+from ptutils.core.records.writing.recorder import Recorder
 from ptutils.db.memory import MemoryInterface
 from ptutils.meta.config import Config
 from ptutils.meta.history import History

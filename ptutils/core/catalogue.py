@@ -42,7 +42,7 @@ CATALOGUE = {
     "Progress": "ptutils.callbacks.progress",
     "PtutilsError": "ptutils.errors",
     "Run": "ptutils.core.records.run",
-    "SQLiteInterface": "ptutils.db.sqlite",
+    "SQLiteInterface": "ptutils.db.sqlite.interface",
     "Sampler": "ptutils.data.sampler",
     "Schedule": "ptutils.core.loop.schedule",
     "SequentialSampler": "ptutils.data.sampler",

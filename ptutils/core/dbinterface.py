@@ -23,8 +23,8 @@ from ptutils.core.records.document import (
     seal,
     unseal,
 )
-from ptutils.core.records.garbage import GRACE_S, Garbage, collect, ensure
 from ptutils.core.records.parts import find_parts
+from ptutils.core.records.upkeep.garbage import GRACE_S, Garbage, collect, ensure
 from ptutils.errors import (
     ConflictError,
     DatabaseError,
@@ -36,7 +36,7 @@ from ptutils.meta.codec import Buffer
 from ptutils.meta.values import Document, Value
 
 if TYPE_CHECKING:
-    from ptutils.core.records.copying import Progress
+    from ptutils.core.records.moving.copying import Progress
     from ptutils.core.records.run import Run
     from ptutils.core.records.runs import Runs
 
@@ -282,7 +282,7 @@ class DBInterface(Module, Hooks):
             DatabaseError: If a run went on here and there, or cannot be copied; all
                 others are copied first.
         """
-        copying = importlib.import_module("ptutils.core.records.copying")
+        copying = importlib.import_module("ptutils.core.records.moving.copying")
         runs: list[Run] = copying.import_runs(self, source, where, progress)
         return runs
 
@@ -307,7 +307,7 @@ class DBInterface(Module, Hooks):
                 newest complete one; nothing that can be read is deleted.
         """
         # By name: it reads runs, which need databases.
-        name = "ptutils.core.records.verification"
+        name = "ptutils.core.records.upkeep.verification"
         faults: list[Fault] = importlib.import_module(name).verify(self, repair=repair)
         return faults
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ptutils.cli.main import main
-from ptutils.db.sqlite import SQLiteInterface
+from ptutils.db.sqlite.interface import SQLiteInterface
 from tests.core.stored import ENCODED, FIELDS, Writer
 
 CONFIG = """\

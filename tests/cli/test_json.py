@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from ptutils.db.sqlite import SQLiteInterface
+from ptutils.db.sqlite.interface import SQLiteInterface
 from tests.cli.conftest import Command, Done, Kept
 from tests.core.stored import ENCODED, FIELDS, Writer
 

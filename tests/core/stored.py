@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ptutils.core.records.document import new_id
-from ptutils.core.records.recorder import Recorder
+from ptutils.core.records.writing.recorder import Recorder
 from ptutils.db.memory import MemoryInterface
 from ptutils.meta.history import History
 from ptutils.meta.status import Phase, Status

@@ -19,7 +19,7 @@ from ptutils.core.records.document import (
     unseal,
 )
 from ptutils.db.memory import MemoryInterface
-from ptutils.db.sqlite import SQLiteInterface
+from ptutils.db.sqlite.interface import SQLiteInterface
 from ptutils.errors import (
     ConflictError,
     DatabaseError,

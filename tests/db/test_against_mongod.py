@@ -19,13 +19,13 @@ from bson.codec_options import CodecOptions
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import ptutils.db.plan
+import ptutils.db.sqlite.plan
 from ptutils.core.dbinterface import DBInterface
 from ptutils.core.records.document import plain_filter
 from ptutils.db.files.interface import FileInterface
 from ptutils.db.memory import MemoryInterface
 from ptutils.db.mongo.interface import MongoInterface
-from ptutils.db.sqlite import SQLiteInterface
+from ptutils.db.sqlite.interface import SQLiteInterface
 from ptutils.errors import QueryError
 from ptutils.meta.values import Document, Value
 from tests.db import hard_cases
@@ -230,7 +230,7 @@ def test_few_and_many_candidates_give_the_same(
         for path in INDEXED:
             db.create_index("c", path)
         for few in (1, 20, 20_000):
-            monkeypatch.setattr(ptutils.db.plan, "_FEW", few)
+            monkeypatch.setattr(ptutils.db.sqlite.plan, "_FEW", few)
             for _ in range(60):
                 asked = {made.path(): {"$gte": made.scalar()}}
                 window = {"sort": made.sort(), "limit": 5}

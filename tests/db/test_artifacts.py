@@ -9,7 +9,7 @@ import pytest
 from safetensors import safe_open
 
 from ptutils.db.artifacts import Packs, digest_of
-from ptutils.db.sqlite import SQLiteInterface
+from ptutils.db.sqlite.interface import SQLiteInterface
 from ptutils.errors import CorruptError, DatabaseError
 
 CONTENTS = [b"", b"a", b"b" * 63, b"c" * 64, b"d" * 100_000, bytes(65)]

@@ -9,7 +9,7 @@ import pytest
 import ptutils
 from ptutils.db.connect import connect
 from ptutils.db.memory import MemoryInterface
-from ptutils.db.sqlite import SQLiteInterface
+from ptutils.db.sqlite.interface import SQLiteInterface
 from ptutils.errors import DatabaseError, NotFoundError
 
 

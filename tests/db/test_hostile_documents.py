@@ -25,7 +25,7 @@ from ptutils.cli.main import main
 from ptutils.core.dbinterface import DBInterface
 from ptutils.core.records.run import Run
 from ptutils.db.memory import MemoryInterface
-from ptutils.db.sqlite import SQLiteInterface
+from ptutils.db.sqlite.interface import SQLiteInterface
 from ptutils.errors import DatabaseError, PtutilsError
 from ptutils.meta.codec import dumps
 from ptutils.meta.config import Config

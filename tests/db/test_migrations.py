@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 import ptutils
-from ptutils.core.records import recorder
+from ptutils.core.records.writing import recorder
 from ptutils.db.migrations import FORMAT
-from ptutils.db.sqlite import SQLiteInterface
+from ptutils.db.sqlite.interface import SQLiteInterface
 from ptutils.errors import DatabaseError
 from tests.test_faults import read_only
 
@@ -113,7 +113,7 @@ def test_database_of_format_1_that_is_read_only_is_read(
 
 OPEN = """
 import sys
-from ptutils.db.sqlite import SQLiteInterface
+from ptutils.db.sqlite.interface import SQLiteInterface
 with SQLiteInterface(sys.argv[1]) as db:
     sys.stdin.readline()
     print(db._count("runs", {"format": 2, "faults": []}))

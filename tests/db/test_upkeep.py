@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ptutils.db.sqlite import SQLiteInterface
+from ptutils.db.sqlite.interface import SQLiteInterface
 from ptutils.errors import DatabaseError
 from tests import test_faults as faults
 from tests.core.experiment import config
@@ -117,7 +117,7 @@ def test_damaged_file_that_may_not_be_written_is_not_mended(tmp_path: Path) -> N
 def test_cleaning_waits_for_a_lock_and_says_who_could_end_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ptutils.db.store._PATIENCE_S", 0.05)
+    monkeypatch.setattr("ptutils.db.sqlite.store._PATIENCE_S", 0.05)
     path = str(tmp_path / "runs.db")
     is_held, is_done = threading.Event(), threading.Event()
 

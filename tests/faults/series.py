@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import ptutils
 from ptutils.core import recording
-from ptutils.core.records.recorder import Recorder
 from ptutils.core.records.run import Run
+from ptutils.core.records.writing.recorder import Recorder
 from ptutils.meta.status import Phase
 from ptutils.meta.values import Document
 from tests.faults.experiment import COUNT, NOTES, Noting, is_noted, settings

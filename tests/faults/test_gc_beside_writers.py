@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import ptutils
-from ptutils.core.records import garbage, writer
+from ptutils.core.records.upkeep import garbage
+from ptutils.core.records.writing import writer
 from tests.faults.experiment import NOTES, Noting, is_noted, settings
 from tests.faults.processes import CONTEXT, Child
 from tests.faults.series import num_steps

@@ -46,7 +46,7 @@ def locked(db: str) -> Iterator[None]:
 def test_locked_database_is_waited_for_and_then_named(
     command: Command, monkeypatch: pytest.MonkeyPatch, db: str
 ) -> None:
-    monkeypatch.setattr("ptutils.db.store._PATIENCE_S", 0.2)
+    monkeypatch.setattr("ptutils.db.sqlite.store._PATIENCE_S", 0.2)
     monkeypatch.setattr("ptutils.db.files.lock._PATIENCE_S", 0.2)
     first = run_id(command("run", "tiny.yaml", SHORT, "--db", db).out)
     with locked(db):

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from ptutils.core.records import deletion, labels, requests, starting
 from ptutils.core.records.checkpoint import Checkpoint, decode_fields
 from ptutils.core.records.checkpoints import checkpoint_at, checkpoints_of
-from ptutils.core.records.copying import Progress, copy_runs
 from ptutils.core.records.difference import Difference, difference_of
 from ptutils.core.records.lineage import Lineage
+from ptutils.core.records.moving.copying import Progress, copy_runs
 from ptutils.core.records.series import history_of, visible_chunks
 from ptutils.core.records.shape import RUN, check
 from ptutils.core.records.source import unfolded
-from ptutils.core.records.starting import Building
+from ptutils.core.records.upkeep import deletion
+from ptutils.core.records.verbs import labels, requests, starting
+from ptutils.core.records.verbs.starting import Building
 from ptutils.core.renaming import Rename
 from ptutils.core.results.page import run_html
 from ptutils.core.selecting import Select

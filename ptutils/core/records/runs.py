@@ -6,10 +6,10 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, overload
 
-from ptutils.core.records.copying import Progress, copy_runs
 from ptutils.core.records.document import plain_filter
 from ptutils.core.records.identity import now
 from ptutils.core.records.living import truthful
+from ptutils.core.records.moving.copying import Progress, copy_runs
 from ptutils.core.records.query import parse_query
 from ptutils.core.records.run import Run
 from ptutils.core.results.columns import columns_of

@@ -146,7 +146,7 @@ def test_what_was_put_aside_takes_the_older_diff_from_home(
     resumed(home, run_id, 3).end()
     (document,) = home._find("runs", {})
     spill._insert("runs", [{**document, "spilled_from": home.url, "notes": "b"}])
-    monkeypatch.setattr("ptutils.core.records.carrying._FRESH", timedelta(0))
+    monkeypatch.setattr("ptutils.core.records.moving.carrying._FRESH", timedelta(0))
     home.import_runs(spill)
     assert run_of(home).notes == "b"
     assert digest_in(home)

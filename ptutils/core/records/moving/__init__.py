@@ -1,0 +1,1 @@
+"""Moving runs between databases: exact copies, again and again."""

@@ -1,0 +1,1 @@
+"""Upkeep of a database: what nothing needs is removed, what is damaged is found."""

@@ -1,0 +1,119 @@
+"""Room taken back: forgotten artifacts, packs that are mostly dead, and stray files.
+
+A pack is unlinked within a transaction for writing that sees no row name it. Whoever
+has just written it, and has not yet said so, looks for it within such a transaction of
+its own, and writes it again. Whoever looked an artifact up before it moved looks again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from pathlib import Path
+
+from ptutils.db.artifacts import Packs, Place
+from ptutils.db.sqlite.store import Store
+from ptutils.errors import CorruptError
+
+__all__ = ["Cleaning"]
+
+
+class Cleaning:
+    """One cleaning of the artifacts beside a SQLite file.
+
+    Args:
+        store: Whose table ``artifacts`` says what there is.
+        packs: Where the bytes are.
+        before: What was put or written since is left alone.
+    """
+
+    def __init__(self, store: Store, packs: Packs, before: datetime) -> None:
+        self._store = store
+        self._packs = packs
+        self._before = before
+
+    def run(self, digests: Iterable[str]) -> int:
+        """Forget these artifacts; return how many bytes the folder is smaller."""
+        touched = self._forget(digests)
+        grown = sum(map(self._compact, self._mostly_dead()))
+        return self._sweep(touched) - grown
+
+    def _forget(self, digests: Iterable[str]) -> set[str]:
+        """Delete the rows; return the packs that they named."""
+        with self._store.writing() as connection:
+            rows = connection.execute(
+                """DELETE FROM artifacts WHERE put < ? AND digest IN
+                   (SELECT value FROM json_each(?)) RETURNING pack""",
+                (self._before.timestamp() * 1000, json.dumps(list(digests))),
+            )
+            return {pack for (pack,) in rows.fetchall()}
+
+    def _mostly_dead(self) -> list[str]:
+        with self._store.reading() as connection:
+            rows = connection.execute(
+                "SELECT pack, SUM(size) FROM artifacts GROUP BY pack"
+            ).fetchall()
+        return [pack for pack, size in rows if 2 * size < self._packs.size_of(pack)]
+
+    def _compact(self, pack: str) -> int:
+        """Move what lives in a pack to a new one; return the size of that."""
+        with self._store.reading() as connection:
+            rows = connection.execute(
+                "SELECT digest, offset, size FROM artifacts WHERE pack = ?", (pack,)
+            ).fetchall()
+        places = {
+            digest: Place(pack=pack, offset=offset, size=size)
+            for digest, offset, size in rows
+        }
+        try:
+            living = {
+                digest: self._packs.read(digest, place)
+                for digest, place in places.items()
+            }
+        except CorruptError:
+            return 0  # It is left as it is, for whoever can mend it.
+        moved = self._packs.write(living) if living else {}
+        with self._store.writing() as connection:
+            connection.executemany(
+                """UPDATE artifacts SET pack = ?, offset = ?
+                   WHERE digest = ? AND pack = ?""",
+                [
+                    (place.pack, place.offset, digest, pack)
+                    for digest, place in moved.items()
+                    if self._packs.holds(place)
+                ],
+            )
+        return sum(map(self._packs.size_of, {place.pack for place in moved.values()}))
+
+    def _sweep(self, touched: Collection[str]) -> int:
+        """Unlink packs that no row names and what dead writers left; return the size.
+
+        Args:
+            touched: Packs that a row named until now, which are not too young.
+        """
+        with self._store.writing() as connection:
+            rows = connection.execute("SELECT DISTINCT pack FROM artifacts")
+            named = {pack for (pack,) in rows}
+            return sum(
+                _unlink(path)
+                for path in self._packs.files()
+                if path.name not in named
+                and (path.name in touched or self._is_abandoned(path))
+            )
+
+    def _is_abandoned(self, path: Path) -> bool:
+        try:
+            is_old = path.stat().st_mtime < self._before.timestamp()
+            return is_old and not self._packs.is_being_written(path)
+        except FileNotFoundError:  # Its writer has just finished it.
+            return False
+
+
+def _unlink(path: Path) -> int:
+    with contextlib.suppress(FileNotFoundError):
+        size = path.stat().st_size
+        path.unlink()
+        return size
+    return 0
