@@ -3,7 +3,7 @@
 Run ``python benchmarks/database.py`` with the extra ``bench`` installed; it takes some
 minutes and a gigabyte of the temporary folder. ``--small`` measures the same on little.
 Budgets stand beside the figures. Of what is repeated the best and, in brackets, the
-median is given; they part where others use the machine.
+median is given; they part where others use the machine. Ratios are those of medians.
 
 The training thread's time for one scalar is that thread's own; all other times are what
 a clock on the wall says. A peer that is not installed is named and left out.
@@ -171,7 +171,7 @@ def on_a_server(folder: Path, sizes: Sizes, template: Document) -> Table:
         table.add_row(f"not installed: {error.name}", "", "", "", "")
         return table
     for what, (ours, theirs) in found.items():
-        ratio = f"{ours.best / theirs.best:.2f}"
+        ratio = f"{ours.median / theirs.median:.2f}"
         table.add_row(what, str(ours), str(theirs), ratio, "1.5")
     return table
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import socket
-import statistics
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import pymongo
 import ptutils
 from ptutils.meta.values import Document
 from storing.runs import FILTER, SORT, copies_of
-from storing.timing import Times, once, times_of
+from storing.timing import Times, in_turn
 
 __all__ = ["compare", "server"]
 
@@ -65,25 +65,27 @@ def compare(url: str, template: Document, count: int) -> dict[str, tuple[Times, 
         db._insert("runs", [template])
         db._delete("runs", {})
         bulk = _bulk_times(db, plain, list(copies_of(template, count)))
-        one = _both_times(
-            lambda one: db._insert("runs", [one]), plain.insert_one, template
-        )
+        one = _insert_times(db, "runs", plain, template)
         chunk = {"run": "r", "path": "loss", "values": bytes(8 * 1000)}
-        points = _both_times(
-            lambda one: db._insert("history", [one]), chunks.insert_one, chunk
+        points = _insert_times(db, "history", chunks, chunk)
+        notes = ({"$set": {"notes": f"note {number}"}} for number in itertools.count())
+        update = in_turn(
+            lambda: db._update("runs", {"_id": "one0"}, next(notes)),
+            lambda: plain.update_one({"_id": "one0"}, next(notes)),
         )
-        query = (
-            times_of(lambda: db._find("runs", FILTER, sort=SORT, limit=20), 30),
-            times_of(lambda: list(plain.find(FILTER, sort=SORT, limit=20)), 30),
+        query = in_turn(
+            lambda: db._find("runs", FILTER, sort=SORT, limit=20),
+            lambda: list(plain.find(FILTER, sort=SORT, limit=20)),
         )
-        runs = (
-            times_of(lambda: db.runs.find(FILTER, sort=SORT, limit=20), 30),
-            times_of(lambda: _living_and_best(plain), 30),
+        runs = in_turn(
+            lambda: db.runs.find(FILTER, sort=SORT, limit=20),
+            lambda: _living_and_best(plain),
         )
     return {
         f"insert {min(_BATCH, count):,} runs": bulk,
         "insert a run, durable": one,
         "insert 1,000 points, durable": points,
+        "change a run, durable": update,
         "two config paths, sorted, 20": query,
         "the same as runs, lost ones marked": runs,
     }
@@ -102,20 +104,25 @@ def _living_and_best(collection: Any) -> list[Document]:
 
 
 def _bulk_times(db: Any, plain: Any, documents: list[Document]) -> tuple[Times, Times]:
-    """Take turns, so that a busy moment of the machine meets both."""
-    times: tuple[list[float], list[float]] = [], []
-    for start in range(0, len(documents), _BATCH):
-        batch = documents[start : start + _BATCH]
-        times[0].append(once(lambda batch=batch: db._insert("runs", batch)))
-        times[1].append(once(lambda batch=batch: plain.insert_many(batch)))
-    ours, theirs = (Times(min(each), statistics.median(each)) for each in times)
-    return ours, theirs
+    batches = range(0, len(documents), _BATCH)
+    ours, theirs = (
+        iter([documents[start : start + _BATCH] for start in batches]) for _ in range(2)
+    )
+    return in_turn(
+        lambda: db._insert("runs", next(ours)),
+        lambda: plain.insert_many(next(theirs)),
+        len(batches) - 1,
+    )
 
 
-def _both_times(ours: Any, theirs: Any, template: Document) -> tuple[Times, Times]:
-    numbers = iter(range(1_000_000))
-
-    def one_by(insert: Any) -> Callable[[], object]:
-        return lambda: insert({**template, "_id": f"one{next(numbers)}"})
-
-    return times_of(one_by(ours), 100), times_of(one_by(theirs), 100)
+def _insert_times(
+    db: Any, collection: str, plain: Any, template: Document
+) -> tuple[Times, Times]:
+    ours, theirs = (
+        ({**template, "_id": f"one{number}"} for number in itertools.count())
+        for _ in range(2)
+    )
+    return in_turn(
+        lambda: db._insert(collection, [next(ours)]),
+        lambda: plain.insert_one(next(theirs)),
+    )

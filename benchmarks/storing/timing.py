@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Times", "once", "process_times", "times_of"]
+__all__ = ["Times", "in_turn", "once", "process_times", "times_of"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,21 @@ def times_of(act: Callable[[], object], repeats: int = 20) -> Times:
     act()
     times = [once(act) for _ in range(repeats)]
     return Times(min(times), statistics.median(times))
+
+
+def in_turn(
+    ours: Callable[[], object], theirs: Callable[[], object], repeats: int = 100
+) -> tuple[Times, Times]:
+    """Return the times of two acts, each done once before.
+
+    They take turns, so that a busy moment of the machine meets both.
+    """
+    ours(), theirs()
+    times = [(once(ours), once(theirs)) for _ in range(repeats)]
+    first, second = (
+        Times(min(each), statistics.median(each)) for each in zip(*times, strict=True)
+    )
+    return first, second
 
 
 def process_times(command: Sequence[str], folder: Path) -> Times:
