@@ -325,7 +325,7 @@ def test_mended_database_keeps_its_rights(copy: Path) -> None:
 
 
 def test_salvage_of_the_earlier_format_is_migrated(tmp_path: Path) -> None:
-    sample = Path(__file__).parent / "samples" / "format-1"
+    sample = Path(__file__).parent.parent / "samples" / "format-1"
     shutil.copytree(sample, tmp_path / "sample")
     path = tmp_path / "sample" / "runs.db"
     damage_page(path, pages_of(path, "paths")[0])
