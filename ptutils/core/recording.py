@@ -75,10 +75,20 @@ class Recording:
         recorder = self._recorder
         return None if recorder is None else recorder.db.runs.get(recorder.run_id)
 
-    def leave(self) -> None:
-        """Have no run any more; the next :meth:`begin` opens one."""
+    def leave(self) -> Run | None:
+        """Have no run any more; return the one that was, from where it goes on.
+
+        What it put aside while its database was out of reach is brought there.
+
+        Raises:
+            UnavailableError: If the database still is.
+        """
+        run, databases = self.run, self._session.databases
+        if run is not None and run.db not in databases:
+            (run,) = databases[0].import_runs(run.db, {"_id": run.id})
         self._recorder = None
         self.is_stopped = False
+        return run
 
     def begin(self, start: Start) -> None:
         """Create the run in the databases, or take it over.

@@ -18,6 +18,7 @@ from ptutils.core.records.checkpoint import Checkpoint
 from ptutils.core.records.run import Run
 from ptutils.core.signals import listening
 from ptutils.core.trainer import Trainer
+from ptutils.errors import ConfigError
 from ptutils.meta.status import Origin, Phase
 from ptutils.meta.values import Document, Value
 
@@ -65,6 +66,7 @@ class Session(Module):
             if isinstance(dbinterface, list)
             else _connected(dbinterface)
         )
+        _require_different(self.databases)
         self.schedule = schedule or Schedule()
         self.experiment = experiment
         self.seed = seed
@@ -262,8 +264,7 @@ class Session(Module):
 
     def _go_on_from_database(self) -> None:
         """Go back to the newest checkpoint: what is in memory may be half a step."""
-        run = self._recording.run
-        self._recording.leave()
+        run = self._recording.leave()
         if run is not None:
             self.go_on_from(run, run.newest())
 
@@ -315,6 +316,19 @@ class Session(Module):
         finally:
             watcher.close()
             self.callbacks.unregister(watcher)
+
+
+def _require_different(databases: list[DBInterface]) -> None:
+    urls = [db.url for db in databases if db.url != "memory:"]
+    twice = [url for url in urls if urls.count(url) > 1]
+    if twice:
+        raise ConfigError(
+            "cannot keep a run twice in one database",
+            path="dbinterface",
+            expected="different databases",
+            got=", ".join(urls),
+            fix=f"name {twice[0]} once",
+        )
 
 
 def _connected(given: DBInterface | str | None) -> DBInterface | None:

@@ -347,10 +347,10 @@ def _readable(path: str, parts: _Parts, faults: list[EncodeError]) -> _Parts:
 
 def _check(path: str, known: Mapping[str, Series]) -> None:
     """Refuse a path that is no path, or that would hide another in the summary."""
-    if not (isinstance(path, str) and all(path.split("."))):
+    if not (isinstance(path, str) and all(path.split(".")) and _is_storable(path)):
         raise EncodeError(
             "cannot record a metric by this name",
-            expected="a text, or texts joined by single dots",
+            expected="a text, or texts joined by single dots, that UTF-8 can write",
             got=repr(path),
         )
     for other in known:
@@ -374,3 +374,8 @@ def _optional(name: str) -> Any:
             f"cannot show the history: {package} is not installed",
             fix="pip install 'ptutils[plots]'",
         ) from error
+
+
+def _is_storable(path: str) -> bool:
+    # No database keeps lone surrogates in a text, nor NUL in a name.
+    return not any("\ud800" <= letter <= "\udfff" or letter == "\0" for letter in path)

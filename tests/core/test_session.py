@@ -591,3 +591,9 @@ def test_tags_of_a_person_stay_and_those_of_a_changed_config_are_written() -> No
     assert run.refresh().tags == ["mine"]
     run.resume({"schedule.duration": "3 steps", "tags": ["new"]}).run()
     assert run.refresh().tags == ["new"]
+
+
+def test_one_database_is_not_taken_twice(tmp_path: Path) -> None:
+    url = str(tmp_path / "runs.db")
+    with pytest.raises(ConfigError, match="cannot keep a run twice in one database"):
+        ptutils.Session.from_meta(config=config(dbinterface=[url, url]))

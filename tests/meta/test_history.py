@@ -233,7 +233,7 @@ def test_metric_below_another_is_refused_and_the_others_stay(
     assert history.paths() == [paths[0], "valid2"]
 
 
-@pytest.mark.parametrize("path", ["", "a..b", ".a", 3])
+@pytest.mark.parametrize("path", ["", "a..b", ".a", 3, "a\ud800", "a\0"])
 def test_metric_without_a_proper_name_is_refused(path: Any) -> None:
     history = _from({path: [1]})
     with pytest.raises(EncodeError, match="cannot record a metric by this name"):

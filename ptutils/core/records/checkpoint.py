@@ -88,7 +88,7 @@ class Checkpoint:
             CorruptError: If what is stored is not what was written.
             NotFoundError: If a part of it is gone.
         """
-        document = self._db._one("checkpoints", {"_id": self.id})
+        document = self._document_now()
         check_state(document)
         stored = document["state"]
         encoded = Encoded(
@@ -104,6 +104,16 @@ class Checkpoint:
         if "config" not in self._document:
             return None
         return Config(decode_fields(self._db, self._document, ["config"])["config"])
+
+    def _document_now(self) -> Document:
+        for document in self._db._find("checkpoints", {"_id": self.id}, limit=1):
+            return document
+        raise NotFoundError(
+            f"cannot load checkpoint {self.id!r}",
+            expected="one that the run keeps",
+            got="one that was dropped since it was found",
+            fix="choose another of run.checkpoints",
+        )
 
     def _artifact(self, item: bytes | str) -> Buffer:
         if not isinstance(item, str):

@@ -160,7 +160,7 @@ def test_missing_artifact_is_an_error_that_names_the_checkpoint(writer: Writer) 
 def test_pruned_checkpoint_is_not_found(writer: Writer) -> None:
     checkpoint = stored(writer)
     writer.db.delete({}, "checkpoints")
-    with pytest.raises(NotFoundError, match="found no document in 'checkpoints'"):
+    with pytest.raises(NotFoundError, match="dropped since it was found"):
         _ = checkpoint.state
 
 

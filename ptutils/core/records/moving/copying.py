@@ -38,6 +38,7 @@ __all__ = ["Progress", "copy_run", "copy_runs", "import_runs"]
 Progress: TypeAlias = Callable[[str, int, int], None]
 
 _BATCH: Final = 64
+_OF_SPILLS: Final = ("spilled_from", "spilled_by")
 
 
 def import_runs(
@@ -122,7 +123,7 @@ def copy_run(
     ours = None
     for ours in target._find("runs", {"_id": run_id}, limit=1):
         check(ours, RUN, "runs")
-    _require_free(target, ours, lease)
+    _require_free(target, theirs, ours, lease)
     _require_whole(source, target, theirs, ours)
     merged = _merged(theirs, ours, lease)
     copy = _Copy(source, target, theirs, progress or _ignore)
@@ -237,7 +238,7 @@ def _merged(
     theirs: Document, ours: Document | None, lease: Document | None
 ) -> Document:
     """Return the run's document as it is to be in the target."""
-    merged = {name: each for name, each in theirs.items() if name != "spilled_from"}
+    merged = {name: each for name, each in theirs.items() if name not in _OF_SPILLS}
     # Nobody writes it there: what is alive at the source reads as lost.
     left = theirs["lease"] if is_expired(theirs["lease"]) else None
     merged |= {"lease": lease or left, "request": None}
@@ -264,14 +265,22 @@ def _write_run(target: DBInterface, merged: Document, ours: Document | None) -> 
 
 
 def _require_free(
-    target: DBInterface, ours: Document | None, lease: Document | None
+    target: DBInterface,
+    theirs: Document,
+    ours: Document | None,
+    lease: Document | None,
 ) -> None:
     if ours is None or is_expired(ours["lease"]):
         return
     held = ours["lease"]
-    if lease is None or lease["owner"] != held["owner"]:
-        got = f"process {held['pid']} on {held['host']} is writing it"
-        raise _held(target, ours["_id"], got)
+    # Who spilled a run holds it still, as far as the database knows.
+    was_let_go = held["owner"] == theirs.get("spilled_by") and is_expired(
+        theirs["lease"]
+    )
+    if was_let_go or (lease is not None and lease["owner"] == held["owner"]):
+        return
+    got = f"process {held['pid']} on {held['host']} is writing it"
+    raise _held(target, ours["_id"], got)
 
 
 def _held(target: DBInterface, run_id: str, got: str) -> LeaseError:

@@ -6,7 +6,8 @@ and says in the lineage of the new run what it descends from.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,7 @@ from ptutils.core.catalogue import find
 from ptutils.core.records.checkpoint import Checkpoint, decode_fields
 from ptutils.core.records.lineage import new_lineage
 from ptutils.core.records.settings import changes_kept
+from ptutils.core.records.writing.taking_over import require_free
 from ptutils.core.renaming import Rename
 from ptutils.core.selecting import Select
 from ptutils.errors import ConfigError, DatabaseError, NotFoundError, StatusError
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Building", "branch", "evaluate", "restart", "resume"]
 
+_TRIES: Final = 2
 _MEASURED: Final = ("state", "trainer.state", "trainer.model")
 """What a measurement needs of a State: not where the data or the callbacks were."""
 
@@ -91,7 +94,11 @@ class Building:
 
 def resume(run: Run, step: int | None, building: Building) -> Session:
     """Return a Session that goes on with a run."""
-    run = run.refresh()
+    return _begun(lambda: _resume(run.refresh(), step, building))
+
+
+def _resume(run: Run, step: int | None, building: Building) -> Session:
+    require_free(run.document)
     _require_home(run)
     _require_trained(run)
     checkpoint = run.newest() if step is None else run.checkpoint(step)
@@ -113,7 +120,16 @@ def branch(
     rename: Rename | None,
 ) -> Session:
     """Return a Session for a new run that starts at a checkpoint of a run."""
-    run = run.refresh()
+    return _begun(lambda: _branch(run.refresh(), step, building, select, rename))
+
+
+def _branch(
+    run: Run,
+    step: int | None,
+    building: Building,
+    select: Select | None,
+    rename: Rename | None,
+) -> Session:
     checkpoint = _require_checkpoint(run, step, "branch from")
     before = _config_at(run, checkpoint)
     session: Session = building.build(before, run.db)
@@ -148,7 +164,10 @@ def restart(run: Run, building: Building) -> Session:
 
 def evaluate(run: Run, step: int | None, split: str, building: Building) -> Session:
     """Return a Session that measures a checkpoint of a run, as a run of its own."""
-    run = run.refresh()
+    return _begun(lambda: _evaluate(run.refresh(), step, split, building))
+
+
+def _evaluate(run: Run, step: int | None, split: str, building: Building) -> Session:
     checkpoint = _require_checkpoint(run, step, "evaluate")
     session: Session = building.build(_config_at(run, checkpoint), run.db)
     session.go_on_from(
@@ -160,6 +179,14 @@ def evaluate(run: Run, step: int | None, split: str, building: Building) -> Sess
     )
     session.measure_only(split)
     return session
+
+
+def _begun(begin: Callable[[], Session]) -> Session:
+    """Begin anew where a checkpoint was dropped between being found and being read."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(NotFoundError):
+            return begin()
+    return begin()
 
 
 def _require_home(run: Run) -> None:

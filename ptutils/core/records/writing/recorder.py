@@ -22,7 +22,7 @@ from ptutils.core.records.checkpoint import (
 from ptutils.core.records.identity import new_lease, new_run_id, now
 from ptutils.core.records.moving.copying import copy_run
 from ptutils.core.records.series import chunk_documents, plain_summary
-from ptutils.core.records.writing.taking_over import take_over
+from ptutils.core.records.writing.taking_over import require_newest, take_over
 from ptutils.core.records.writing.writer import Entry, Writer
 from ptutils.core.records.writing.writers import Writers
 from ptutils.meta.codec import encode
@@ -42,6 +42,7 @@ _BEHIND = 1e-3
 """How far stored History may lie behind, as a part of the time recorded: the longer a
 run, the fewer the pieces that it is read from."""
 _RETRY_S = 0.2
+_JOIN_S = 10.0
 
 
 def _ignore(request: Document) -> None:
@@ -74,7 +75,6 @@ class Recorder:
         self._segment = 0
         self._chunks = 0
         self._summary: Document = {}
-        self._lock = threading.RLock()
         self._fault: Exception | None = None
         self._asked: Callable[[Document], None] = _ignore
 
@@ -135,8 +135,10 @@ class Recorder:
         Raises:
             LeaseError: If another process holds it; the message says which.
             NotFoundError: If it is gone.
+            DatabaseError: If the run went on in another of the databases.
         """
         first, *others = self._databases
+        require_newest(first, others, run_id)
         changes = {**fields, "status": self._status(), "request": None}
         document = take_over(
             first, run_id, new_lease(self._owner), changes, encoded, start
@@ -192,7 +194,7 @@ class Recorder:
             yield
         finally:
             stop.set()
-            thread.join()
+            thread.join(_JOIN_S)  # It may wait for a server that does not answer.
             self._asked = _ignore
 
     def beat(self, *, is_flush: bool = True) -> None:
@@ -240,7 +242,7 @@ class Recorder:
             with self._writers.guarding(writer):
                 # The bulk goes first and alone: the lease is renewed meanwhile.
                 staged[writer] = writer.stage(whole(document={}, state=encoded))
-        with self._lock:
+        with self._writers.lock:
             taken = self._taken()
             document = self._checkpoint_document(fields)
             entries = {
@@ -304,7 +306,7 @@ class Recorder:
 
     def _write(self, lease: Document | None) -> None:
         """Write what came since, and try again what waits."""
-        with self._lock:
+        with self._writers.lock:
             self._writers.add(self._taken())
         self._writers.send(lease)
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ptutils.core.records.checkpoint import encode_fields
+from ptutils.core.records.checkpoint import OLDEST_FIRST, encode_fields
 from ptutils.core.records.document import SIDECAR
 from ptutils.core.records.identity import is_expired
-from ptutils.errors import LeaseError, NotFoundError
+from ptutils.errors import DatabaseError, LeaseError, NotFoundError
 from ptutils.meta.values import Document
 
 if TYPE_CHECKING:
     from ptutils.core.dbinterface import DBInterface
 
-__all__ = ["take_over"]
+__all__ = ["require_free", "require_newest", "take_over"]
 
 
 def take_over(
@@ -45,7 +46,7 @@ def take_over(
         NotFoundError: If it is gone.
     """
     document = _document(db, run_id)
-    _require_free(document, lease)
+    require_free(document, lease["owner"])
     fields = encode_fields(db, encoded)
     *earlier, last = document["segments"]
     before = {name: document[name] for name in ("config", SIDECAR)}
@@ -62,7 +63,7 @@ def take_over(
     unchanged = {"_id": run_id, "lease": document["lease"]}
     if db._update("runs", unchanged, {"$set": changes}):
         return {**document, **changes}
-    _require_free(_document(db, run_id), lease)
+    require_free(_document(db, run_id), lease["owner"])
     raise LeaseError(
         f"cannot write run {run_id!r}",
         expected="a run that no process is writing",
@@ -71,10 +72,52 @@ def take_over(
     )
 
 
-def _require_free(document: Document, lease: Document) -> None:
-    """Refuse a run that another process holds, and say which."""
+def require_newest(
+    first: DBInterface, others: Sequence[DBInterface], run_id: str
+) -> None:
+    """Refuse to go on with a run in one database that went further in another.
+
+    Raises:
+        DatabaseError: If it did; the message says how to bring it here.
+    """
+    for other in others:
+        try:
+            is_ahead = _reached(other, run_id) > _reached(first, run_id)
+        except DatabaseError:
+            continue  # It is reported when the run is to be written there.
+        if is_ahead:
+            raise DatabaseError(
+                f"cannot go on with run {run_id!r} where it is behind",
+                path=first.url,
+                expected="the newest checkpoint in the first of its databases",
+                got=f"a newer one in {other.url}",
+                fix=f"ptutils import {other.url} --where 'id = {run_id}' "
+                f"--db {first.url}",
+            )
+
+
+def _reached(db: DBInterface, run_id: str) -> tuple[int, ...]:
+    """Return how far the newest checkpoint of a run is, to be compared."""
+    order = [(path, -1) for path, _ in OLDEST_FIRST]
+    names = [path for path, _ in OLDEST_FIRST if path != "created"]
+    newest = db._find(
+        "checkpoints", {"run": run_id}, sort=order, limit=1, projection=names
+    )
+    return tuple(newest[0][name] for name in names) if newest else ()
+
+
+def require_free(document: Document, owner: str = "") -> None:
+    """Refuse a run that another process holds, and say which.
+
+    Args:
+        document: The run's.
+        owner: Who may hold it.
+
+    Raises:
+        LeaseError: If somebody else does.
+    """
     held = document["lease"]
-    if is_expired(held) or held["owner"] == lease["owner"]:
+    if is_expired(held) or held["owner"] == owner:
         return
     raise LeaseError(
         f"cannot write run {document['_id']!r}",

@@ -23,8 +23,9 @@ MOST_WAITING_BYTES: Final = 1 << 28
 """How much may wait in memory for a database that is out of reach."""
 
 _POINT_BYTES: Final = 24
-_STALL_S: Final = 1.0
-"""How long training waits for the background."""
+_STALL_S: Final = 10.0
+"""How long one thread waits for what another writes, before the database counts as out
+of reach."""
 
 _ORDER: Final = ("history", "checkpoints")
 """Of writing: a checkpoint counts on the History before it."""
@@ -78,6 +79,10 @@ class Entry:
         document = {**self.document, **fields}
         return replace(self, document=document, stored_s=time.time())
 
+    def moved(self) -> Entry:
+        """Return the entry for another database, where nothing of it is stored yet."""
+        return replace(self, stored_s=0.0)
+
     def kept(self) -> Entry:
         """Return the entry with bytes of its own, whatever becomes of the tensors."""
         state = self.state and replace(
@@ -97,7 +102,7 @@ class Writer:
 
     def __init__(self, db: DBInterface, owner: str, document: Document) -> None:
         self.db = db
-        self.document = document
+        self.document = dict(document)
         self._owner = owner
         self._waiting: list[Entry] = []
         self._away_since: float | None = None
@@ -117,6 +122,11 @@ class Writer:
         )
         waiting = sum(entry.size_bytes for entry in self._waiting)
         return away_s > self.db.patience_s or waiting > MOST_WAITING_BYTES
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run was let go of here."""
+        return self.document["lease"] is None
 
     @property
     def num_points(self) -> int:
@@ -153,8 +163,8 @@ class Writer:
 
     def hand_over(self, other: Writer) -> None:
         """Let another writer write what waits here."""
-        with self._writing, self._queueing:
-            other.add(self._waiting)
+        with self._queueing:  # A call that nobody answers may hold the rest for long.
+            other.add(entry.moved() for entry in self._waiting)
             self._waiting = []
 
     def write(self, changes: Document, *, patiently: bool = False) -> None:
@@ -165,7 +175,7 @@ class Writer:
 
         Args:
             changes: New values of the run's fields, the lease among them.
-            patiently: Leave a database that is slow or out of reach to the next call.
+            patiently: Leave a database that was out of reach to the next call.
 
         Raises:
             LeaseError: If another process took the run over.
@@ -173,8 +183,10 @@ class Writer:
                 is expected; what waits goes on waiting.
             DatabaseError: If it refuses; likewise.
         """
-        if not self._writing.acquire(timeout=_STALL_S if patiently else -1):
-            return  # The background is busy with it, and perhaps nobody answers.
+        if not self._writing.acquire(timeout=_STALL_S):
+            self._note_absence()  # Another thread waits for an answer in vain.
+            self._require_patience()
+            return
         try:
             if patiently and self.is_away:
                 self._require_patience()

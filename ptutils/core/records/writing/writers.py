@@ -55,7 +55,9 @@ class Writers:
         self._present = present
         self._spilled = spilled
         self._writers: list[Writer] = []
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
+        """Held where what is to be written is shared out: nothing goes to one that is
+        being left."""
 
     def __iter__(self) -> Iterator[Writer]:
         """Iterate over those that are there now."""
@@ -68,8 +70,8 @@ class Writers:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether something waits for a database that is out of reach."""
-        return any(writer.is_away for writer in self)
+        """Whether the run is not let go of everywhere yet."""
+        return any(writer.is_away or not writer.is_over for writer in self)
 
     def open(self, db: DBInterface, start: Callable[[DBInterface], Document]) -> None:
         """Add a database.
@@ -91,8 +93,9 @@ class Writers:
     def add(self, entries: Iterable[Entry]) -> None:
         """Let documents wait for the next :meth:`send`."""
         entries = list(entries)
-        for writer in self:
-            writer.add(entries)
+        with self.lock:
+            for writer in self:
+                writer.add(entries)
 
     def send(self, lease: Document | None, *, patiently: bool = False) -> None:
         """Let each write what waits, and how the run is now.
@@ -112,33 +115,36 @@ class Writers:
             if told:
                 changes["faults"] = list(self.faults)
             for writer in self:
+                if lease is None and writer.is_over:
+                    continue
                 with self.guarding(writer):
                     writer.write(changes, patiently=patiently)
-            if lease is None:
-                return  # The run is let go of: nobody may write it any more.
 
     @contextmanager
     def guarding(self, writer: Writer) -> Iterator[None]:
         """Do something with one database; go on without it if that fails.
 
         Raises:
-            LeaseError: If another process took the run over.
+            LeaseError: If another process took the run over in the first one.
             DatabaseError: If it was the last one, and is not merely out of reach.
         """
         try:
             yield
-        except (LeaseError, EncodeError):
+        except EncodeError:
             raise
         except UnavailableError as error:
             if writer.is_beyond:
                 self._leave(writer, error)
         except (PtutilsError, OSError) as error:
-            if self._writers == [writer]:
+            is_first = writer is self._writers[0]
+            if self._writers == [writer] or (
+                is_first and isinstance(error, LeaseError)
+            ):
                 raise
             self._leave(writer, error)
 
     def _leave(self, writer: Writer, error: Exception) -> None:
-        with self._lock:
+        with self.lock:
             if writer not in self._writers:
                 return  # Another thread was faster.
             if self._writers != [writer]:
@@ -146,8 +152,8 @@ class Writers:
                 self._report(writer.db, error, writer.num_points)
                 return
             spill = self._open_spill(writer)
-            self._report(writer.db, error, goes_on=spill.db.url)
             self._writers = [spill]
+        self._report(writer.db, error, goes_on=spill.db.url)
         self.send(new_lease(self._owner))
         self._spilled()
 
@@ -166,6 +172,7 @@ class Writers:
             **self._present(),
             "lease": new_lease(self._owner),
             "spilled_from": writer.db.url,
+            "spilled_by": self._owner,
         }
         db._insert("runs", [document])
         spill = Writer(db, self._owner, document)
@@ -180,7 +187,9 @@ class Writers:
         goes_on: str = "",
     ) -> None:
         """Tell the person and the run's document."""
+        got = getattr(error, "got", "")
         first, *_ = str(error).splitlines()
+        first = f"{first}: {' '.join(got.split())}" if got else first
         if goes_on:
             rest = (
                 f"the run goes on in {goes_on}; when the database is back, bring it "

@@ -14,6 +14,7 @@ from ptutils.core.session import Session
 from ptutils.db.memory import MemoryInterface
 from ptutils.errors import (
     ConfigError,
+    LeaseError,
     NotFoundError,
     StateMismatchError,
     StatusError,
@@ -124,7 +125,7 @@ def test_database_is_no_setting_of_a_branch(trained: Run) -> None:
 
 def test_config_of_something_else_than_a_session_is_refused() -> None:
     writer = Writer()
-    config = {"class": "tests.core.records.test_starting.Other"}
+    config = {"class": "tests.core.records.verbs.test_starting.Other"}
     writer.recorder.create(dict(FIELDS), {**ENCODED, "config": config})
     (run,) = writer.db.runs.find()
     with pytest.raises(ConfigError, match="cannot go on with this config"):
@@ -200,3 +201,42 @@ def test_run_that_was_never_saved_can_only_be_restarted() -> None:
     (run,) = writer.db.runs.find()
     with pytest.raises(NotFoundError, match="has no checkpoint to evaluate"):
         run.evaluate()
+
+
+def test_run_that_is_written_cannot_be_resumed() -> None:
+    writer = Writer()
+    run_id = writer.create()
+    with pytest.raises(LeaseError, match="is writing it; its lease holds until"):
+        writer.db.runs.get(run_id).resume()
+
+
+class Pruning(MemoryInterface):
+    """Drops the oldest checkpoint right after the newest was looked for."""
+
+    drops = False
+
+    def _find(self, collection: str, *arguments: Any, **options: Any) -> Any:
+        found = super()._find(collection, *arguments, **options)
+        if self.drops and collection == "checkpoints" and options.get("limit"):
+            self.drops = False
+            self._delete("checkpoints", {"_id": found[0]["_id"]})
+        return found
+
+
+def test_checkpoint_that_is_dropped_while_it_is_looked_for_is_not_missed() -> None:
+    db = Pruning()
+    found = config(schedule__duration="3 steps")
+    found = ptutils.Config({**found, "dbinterface": None})
+    run = found.configure(provide={"dbinterface": db}).run()
+    db.drops = True
+    assert run.branch().trainer.step == 2
+
+
+def test_checkpoint_that_was_dropped_since_it_was_found_says_so() -> None:
+    writer = Writer()
+    run_id = writer.create()
+    writer.save(1)
+    checkpoint = writer.db.runs.get(run_id).newest()
+    writer.db.delete({}, "checkpoints")
+    with pytest.raises(NotFoundError, match="dropped since it was found"):
+        _ = checkpoint.state

@@ -23,6 +23,7 @@ from ptutils.errors import (
     LeaseError,
     UnavailableError,
 )
+from tests.core.experiment import config
 from tests.core.stored import ENCODED, Writer, killed, steps_of
 
 
@@ -310,14 +311,94 @@ def test_value_that_cannot_be_stored_is_an_error_with_several_databases() -> Non
     assert len(list(writer.recorder._writers)) == 2
 
 
-def test_run_that_is_taken_over_in_one_database_ends_everywhere() -> None:
+def test_run_that_is_taken_over_in_its_first_database_ends() -> None:
+    first, second = MemoryInterface(), MemoryInterface()
+    writer = Several(first, second)
+    run_id = writer.create()
+    killed(first, run_id)
+    Writer(first).recorder.acquire(run_id, {}, ENCODED, place_of(None))
+    with pytest.raises(LeaseError, match="another process took the run over"):
+        writer.recorder.beat()
+
+
+def test_further_database_where_the_run_is_taken_over_is_left() -> None:
     first, second = MemoryInterface(), MemoryInterface()
     writer = Several(first, second)
     run_id = writer.create()
     killed(second, run_id)
     Writer(second).recorder.acquire(run_id, {}, ENCODED, place_of(None))
-    with pytest.raises(LeaseError, match="another process took the run over"):
-        writer.recorder.beat()
+    writer.record(1)
+    writer.end()
+    run = run_in(first)
+    assert (steps_of(run.history), run.status.phase) == ([1], "completed")
+    assert "another process took the run over" in run.document["faults"][0]["what"]
+
+
+def test_run_that_is_further_in_another_database_is_not_taken_back() -> None:
+    first, second = Distant(patience_s=0.0), MemoryInterface()
+    writer = Several(first, second)
+    run_id = writer.create()
+    writer.save(1)
+    first.is_broken = True
+    writer.save(2)
+    writer.end()
+    first.is_broken = False
+    killed(first, run_id)
+    again = Several(first, second)
+    with pytest.raises(DatabaseError, match="a newer one in memory:") as caught:
+        again.recorder.acquire(run_id, {}, ENCODED, place_of(None))
+    assert f"ptutils import memory: --where 'id = {run_id}'" in caught.value.fix
+
+
+def test_database_that_cannot_be_asked_how_far_a_run_is_is_left() -> None:
+    first, second = MemoryInterface(), Distant()
+    ended = Writer(first)
+    run_id = ended.create()
+    ended.end()
+    second.is_broken = second.is_away = True
+    writer = Several(first, second)
+    writer.recorder.acquire(run_id, {}, ENCODED, place_of(None))
+    writer.end()
+    assert run_in(first).document["faults"][0]["database"] == "distant:"
+
+
+def test_run_that_spills_at_its_end_is_let_go_of(away: Writer) -> None:
+    away.db.patience_s = 0.0
+    away.end()
+    run = run_in(spilled())
+    assert (run.document["lease"], run.status.phase) == (None, "completed")
+
+
+def test_checkpoint_that_was_staged_before_is_whole_in_the_spill(
+    away: Writer,
+) -> None:
+    away.db.is_away = False
+    away.db.patience_s = 0.0
+    put = away.db._put
+
+    def put_and_go(artifacts: Any) -> list[str]:
+        digests = put(artifacts)
+        away.db.is_away = True
+        return digests
+
+    away.db._put = put_and_go
+    away.save(2, weights=torch.ones(1_000_000))
+    assert run_in(spilled()).newest().state.weights.sum() == 1_000_000
+
+
+def test_call_that_nobody_answers_holds_up_no_other_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ptutils.core.records.writing.writer._STALL_S", 0.01)
+    db = Distant(patience_s=0.0)
+    writer = Writer(db)
+    writer.create()
+    (first,) = writer.recorder._writers
+    with first._writing:  # As the background holds it while it waits.
+        writer.save(1)
+        writer.end()
+    run = run_in(spilled())
+    assert (run.newest().step, run.status.phase) == (1, "completed")
 
 
 def test_resumed_run_brings_its_other_databases_up_to_the_first() -> None:
@@ -435,3 +516,25 @@ def test_checkpoint_that_is_taken_again_stays_pinned() -> None:
     writer.save(1, "manual")
     (checkpoint,) = run_in(writer.db).checkpoints
     assert checkpoint.is_pinned
+
+
+def test_session_goes_on_from_its_spill_where_the_run_is_at_home() -> None:
+    db = Distant(patience_s=0.0)
+
+    class Leaving(ptutils.Callback):
+        """Takes the database out of reach in the middle."""
+
+        def end_of_training_step(self, step: int) -> None:
+            db.is_away = step == 3
+
+    found = config(schedule__duration="5 steps", schedule__checkpoint="1 step")
+    found = ptutils.Config({**found, "dbinterface": None})
+    session = found.configure(provide={"dbinterface": db})
+    leaving = session.callbacks.register(Leaving())
+    assert session.run().db is not db
+    session.callbacks.unregister(leaving)
+    session.schedule = ptutils.Schedule("8 steps", checkpoint="1 step")
+    run = session.run()
+    assert run.db is db
+    assert list(run.history["train.loss"].steps) == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert db.verify() == []
