@@ -12,6 +12,7 @@ The grammar, loosest binding first::
            | path ["not"] "~" value        a regular expression found in a text
     value  = number | true | false | null | word | "text" | 'text' | "[" value, … "]"
 
+A path may be quoted, and ``id`` is the id of a run, which is stored as ``_id``.
 ``created`` and the times of a status compare with dates: ``'2026-11-01'``,
 ``'2026-11-01 12:30'`` (UTC unless it says otherwise) and ``'7 days ago'``. Operators
 that are words may be written in capitals too.
@@ -26,7 +27,7 @@ from datetime import UTC, datetime, timedelta
 from ptutils.errors import QueryError, nearest
 from ptutils.meta.values import Document, Value
 
-__all__ = ["parse_query"]
+__all__ = ["parse_query", "stored_path"]
 
 _OPERATORS = {
     "<": "$lt",
@@ -75,6 +76,13 @@ def parse_query(text: str, *, now: datetime | None = None) -> Document:
         {'$or': [{'status.phase': {'$in': ['failed', 'lost']}},
                  {'$nor': [{'tags': {'$elemMatch': {'$eq': 'keep'}}}]}]}
     """
+    if not isinstance(text, str):
+        raise QueryError(
+            "cannot read the query",
+            expected="a text such as 'config.seed = 1'",
+            got=repr(text),
+            fix="give a filter document to find(...)" if isinstance(text, dict) else "",
+        )
     parser = _Parser(text, now or datetime.now(UTC))
     if parser.token.kind == "end":
         return {}
@@ -85,6 +93,11 @@ def parse_query(text: str, *, now: datetime | None = None) -> Document:
     if parser.token.kind != "end":
         raise parser.error("'and', 'or' or the end", suggest=("and", "or"))
     return result
+
+
+def stored_path(path: str) -> str:
+    """Return the path under which the database knows what people and JSON name so."""
+    return "_id" if path == "id" else path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,9 +185,11 @@ class _Parser:
         return self._parse_test()
 
     def _parse_test(self) -> Document:
-        if self.token.kind not in ("word", "text"):
+        token = self.token
+        path = stored_path(_unquote(token)) if token.kind in ("word", "text") else ""
+        if not path or path.startswith("$"):
             raise self.error("a path such as config.trainer.seed")
-        path = _unquote(self._advance())
+        self._advance()
         is_negated = self._take("not")
         if self._take("exists"):
             return {path: {"$exists": not is_negated}}

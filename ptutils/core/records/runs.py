@@ -29,10 +29,27 @@ _MOST_SHOWN = 100  # So many runs are a table in a notebook.
 
 
 class Runs:
-    """The collection ``runs`` of one database."""
+    """The collection ``runs`` of one database.
+
+    It is all its runs, oldest first, as well: ``len(db.runs)``, ``db.runs[-1]``,
+    ``db.runs["dc0pznjmc6z"]`` (or a few letters of it), ``for run in db.runs``.
+    """
 
     def __init__(self, db: DBInterface) -> None:
         self._db = db
+
+    @overload
+    def __getitem__(self, key: int | str) -> Run: ...
+    @overload
+    def __getitem__(self, key: slice) -> Found: ...
+    def __getitem__(self, key: int | str | slice) -> Run | Found:
+        return self.get(key) if isinstance(key, str) else self.find()[key]
+
+    def __len__(self) -> int:
+        return len(self.find())
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self.find())
 
     def find(
         self,
@@ -57,18 +74,10 @@ class Runs:
         Raises:
             QueryError: If the filter or sort is wrong.
         """
-        source = truthful(self._db)
-        documents = source._find(
-            "runs", plain_filter(filter or {}), sort=list(sort), limit=limit, skip=skip
-        )
-        found, damaged = [], []
-        for document in documents:
-            try:
-                found.append(Run(self._db, document))
-            except CorruptError as error:
-                damaged.append(error)
-                _LOG.warning("a run is left out: %s", error)
-        return Found(found, damaged=damaged)
+        found = self._find(filter or {}, sort=list(sort), limit=limit, skip=skip)
+        for error in found.damaged:
+            _LOG.warning("a run is left out: %s", error)
+        return found
 
     def where(self, text: str, *, limit: int = 0) -> Found:
         """Return the runs that match a query in words.
@@ -93,9 +102,9 @@ class Runs:
         """
         # The last characters of the range: every id that starts so lies below them.
         bounds = {"$gte": prefix, "$lt": prefix + "\U0010ffff"}
-        found = self.find({"_id": bounds}, limit=6)
-        if not found and prefix.isalnum():
-            found = self.find({"_id": {"$regex": f"{prefix}$"}}, limit=6)
+        found = self._find({"_id": bounds}, limit=6)
+        if not (found or found.damaged) and prefix.isalnum():
+            found = self._find({"_id": {"$regex": f"{prefix}$"}}, limit=6)
         for error in found.damaged:
             raise error
         if not found:
@@ -133,6 +142,16 @@ class Runs:
         found = self.where(where) if isinstance(where, str) else self.find(where)
         ids = [run.id for run in found]
         return Found(copy_runs(self._db, target, ids, progress))
+
+    def _find(self, filter: Document, **window: Any) -> Found:
+        documents = truthful(self._db)._find("runs", plain_filter(filter), **window)
+        found, damaged = [], []
+        for document in documents:
+            try:
+                found.append(Run(self._db, document))
+            except CorruptError as error:
+                damaged.append(error)
+        return Found(found, damaged=damaged)
 
 
 class Found(Sequence[Run]):

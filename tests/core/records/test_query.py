@@ -297,3 +297,24 @@ def test_filter_means_what_the_text_says(
 def test_any_text_gives_a_filter_or_a_query_error(text: str) -> None:
     with contextlib.suppress(QueryError):
         assert isinstance(parse_query(text), dict)
+
+
+def test_id_is_the_id_of_a_run() -> None:
+    assert parse_query("id = 0a or not id in [0b]") == {
+        "$or": [{"_id": "0a"}, {"$nor": [{"_id": {"$in": ["0b"]}}]}]
+    }
+    assert parse_query("config.id = 1") == {"config.id": 1}
+
+
+@pytest.mark.parametrize("path", ["$where", "'$or'", "''"])
+def test_what_no_path_can_be_is_pointed_at(path: str) -> None:
+    with pytest.raises(QueryError, match="a path such as config") as wrong:
+        parse_query(f"a = 1 and {path} = 1")
+    assert wrong.value.what.endswith("\n" + " " * 14 + "^")
+
+
+@pytest.mark.parametrize(("value", "fix"), [(3, ""), ({"a": 1}, "give a filter")])
+def test_query_that_is_no_text_is_refused(value: Any, fix: str) -> None:
+    with pytest.raises(QueryError, match="a text such as 'config") as wrong:
+        parse_query(value)
+    assert fix in wrong.value.fix

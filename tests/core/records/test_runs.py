@@ -172,3 +172,23 @@ def test_damaged_run_is_left_out_and_named(caplog: pytest.LogCaptureFixture) -> 
     assert bad in caplog.text
     with pytest.raises(CorruptError, match="tags: 5, not list"):
         db.runs.get(bad)
+
+
+def test_damaged_run_that_is_asked_for_is_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    db = MemoryInterface()
+    bad = Writer(db).create()
+    db._update("runs", {"_id": bad}, {"$set": {"tags": 5}})
+    with pytest.raises(CorruptError, match="tags: 5, not list"):
+        db.runs.get(bad)
+    assert not caplog.text
+
+
+def test_runs_of_a_database_are_a_sequence(writer: Writer) -> None:
+    renamed(writer, "0ab", "0ac", "0ad")
+    runs = writer.db.runs
+    assert len(runs) == 3
+    assert [run.id for run in runs] == ["0ab", "0ac", "0ad"]
+    assert (runs[-1].id, runs["0ac"].id) == ("0ad", "0ac")
+    assert [run.id for run in runs[1:]] == ["0ac", "0ad"]
