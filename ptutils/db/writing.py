@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from ptutils.core.records.document import new_id
 from ptutils.db.filters.order import key
@@ -11,6 +12,9 @@ from ptutils.errors import DatabaseError, QueryError
 from ptutils.meta.values import Document, Value
 
 __all__ = ["check_window", "duplicate", "identify", "upserted"]
+
+_MOST: Final = 2**31 - 1
+"""The greatest limit and skip that every server takes."""
 
 
 def identify(document: Document) -> tuple[bytes, Document]:
@@ -48,15 +52,15 @@ def upserted(filter: Document, apply: Callable[[Document], Document]) -> Documen
 
 
 def check_window(limit: int, skip: int) -> None:
-    """Refuse a negative limit or skip.
+    """Refuse a limit or skip that a database could not take.
 
     Raises:
-        QueryError: If either is negative or no int.
+        QueryError: If either is no int, negative or beyond 32 bits.
     """
     for name, value in (("limit", limit), ("skip", skip)):
-        if type(value) is not int or value < 0:
+        if type(value) is not int or not 0 <= value <= _MOST:
             raise QueryError(
                 f"cannot use this {name}",
-                expected="a whole number that is not negative",
+                expected=f"a whole number from 0 to {_MOST:,}",
                 got=repr(value),
             )
