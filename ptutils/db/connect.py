@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Final
@@ -21,7 +22,7 @@ _EXPECTED: Final = (
 )
 
 
-def connect(url: str, *, create: bool = True) -> DBInterface:
+def connect(url: str | os.PathLike[str], *, create: bool = True) -> DBInterface:
     """Open a database; only the driver that it needs is imported.
 
     Args:
@@ -37,6 +38,10 @@ def connect(url: str, *, create: bool = True) -> DBInterface:
         >>> connect("memory:")
         MemoryInterface()
     """
+    if not isinstance(url, str | os.PathLike):
+        raise DatabaseError(
+            "cannot open this database", expected=_EXPECTED, got=repr(url)
+        )
     match = _SCHEME.fullmatch(str(url))
     scheme, rest = (match[1].lower(), match[2]) if match else ("sqlite", str(url))
     if scheme in ("mongodb", "mongodb+srv"):
@@ -47,6 +52,8 @@ def connect(url: str, *, create: bool = True) -> DBInterface:
         raise _unknown(scheme, str(url))
     if not create and not Path(rest).exists():
         raise _missing(rest, "folder" if scheme == "files" else "file")
+    if scheme == "sqlite" and Path(rest).is_dir():
+        raise _folder(rest)
     return _opened("FileInterface" if scheme == "files" else "SQLiteInterface", rest)
 
 
@@ -65,13 +72,26 @@ def _missing(path: str, kind: str) -> NotFoundError:
     )
 
 
+def _folder(path: str) -> DatabaseError:
+    return DatabaseError(
+        "cannot open this database",
+        path=path,
+        expected="a SQLite file",
+        got="a folder",
+        fix=f"open it as a folder: files:{path}",
+    )
+
+
 def _unknown(scheme: str, url: str) -> DatabaseError:
     close = nearest(scheme, _SCHEMES)
     masked = _PASSWORD.sub(r"\1:***@", url)
+    fix = f"did you mean {close + ':'!r}?" if close else ""
+    if scheme in ("files", "sqlite"):
+        fix = f"say where it is: {'files:lab' if scheme == 'files' else 'runs.db'}"
     return DatabaseError(
         "cannot open this database",
         path=masked,
         expected=_EXPECTED,
         got=repr(masked),
-        fix=f"did you mean {close + ':'!r}?" if close else "",
+        fix=fix,
     )

@@ -78,3 +78,27 @@ def test_file_that_is_there_is_opened_by_a_reader(tmp_path: Path) -> None:
         db.save({"_id": 1})
     with connect(f"{tmp_path}/runs.db", create=False) as db:
         assert db.load(1) == {"_id": 1}
+
+
+def test_database_that_is_no_text_is_refused() -> None:
+    with pytest.raises(DatabaseError, match="a path such as 'runs") as wrong:
+        connect(None)  # type: ignore[arg-type] - a wrong call
+    assert wrong.value.got == "None"
+
+
+def test_path_object_is_opened(tmp_path: Path) -> None:
+    assert connect(tmp_path / "runs.db").url == f"{tmp_path}/runs.db"
+
+
+@pytest.mark.parametrize(
+    ("url", "example"), [("sqlite:", "runs.db"), ("files:", "files:lab"), ("", "runs")]
+)
+def test_url_without_a_place_gives_an_example(url: str, example: str) -> None:
+    with pytest.raises(DatabaseError, match=f"say where it is: {example}"):
+        connect(url)
+
+
+def test_folder_that_is_opened_as_a_file_says_how(tmp_path: Path) -> None:
+    connect(f"files:{tmp_path}/lab").save({"_id": 1})
+    with pytest.raises(DatabaseError, match=f"as a folder: files:{tmp_path}/lab"):
+        connect(f"{tmp_path}/lab")
