@@ -27,9 +27,12 @@ def tag(
     """Tag RUN with words that queries find, or list its tags."""
     with open_database(db) as database:
         found = database.runs.get(run)
+        absent = [each for each in words or () if each not in found.tags]
         if words:
             (found.untag if remove else found.tag)(*words)
-        tags = database.runs.get(found.id).tags
+        tags = found.tags
+    for word in absent if remove else ():
+        say(f"run {found.id} had no tag {word!r}", err=True)
     say(f"run {found.id}: {one_line(', '.join(tags)) or 'no tags'}")
 
 

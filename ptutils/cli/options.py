@@ -13,6 +13,7 @@ import ptutils
 __all__ = [
     "DEFAULT_DB",
     "USUAL_DB",
+    "ConfiguredDatabase",
     "Database",
     "Json",
     "Overrides",
@@ -28,7 +29,6 @@ __all__ = [
 
 DEFAULT_DB = "runs.db"
 _PASSWORD = re.compile(r"(:/+[^\s/:@]*):\S*@")
-USUAL_DB = f"[default: what PTUTILS_DB names, or {DEFAULT_DB}]"
 
 
 def _or_before(context: typer.Context, db: str | None) -> str | None:
@@ -36,16 +36,20 @@ def _or_before(context: typer.Context, db: str | None) -> str | None:
     return db or context.obj
 
 
-Database = Annotated[
-    str | None,
-    typer.Option(
+def _database(usual: str) -> Any:
+    return typer.Option(
         "--db",
         metavar="URL",
         callback=_or_before,
-        help=f"The database. {USUAL_DB}",
+        help=f"The database. [default: {usual}]",
         show_default=False,
-    ),
-]
+    )
+
+
+_USUAL = f"what PTUTILS_DB names, or {DEFAULT_DB}"
+USUAL_DB = f"[default: {_USUAL}]"
+Database = Annotated[str | None, _database(_USUAL)]
+ConfiguredDatabase = Annotated[str | None, _database(f"that of CONFIG, else {_USUAL}")]
 Json = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON value: dates as text, NaN as 'NaN'."),

@@ -7,7 +7,13 @@ from typing import Annotated
 import typer
 
 import ptutils
-from ptutils.cli.options import DEFAULT_DB, Database, Overrides, Trust, usual_db
+from ptutils.cli.options import (
+    DEFAULT_DB,
+    ConfiguredDatabase,
+    Overrides,
+    Trust,
+    usual_db,
+)
 from ptutils.cli.training import train
 
 __all__ = ["run"]
@@ -21,7 +27,7 @@ def run(
         ),
     ],
     overrides: Overrides = None,
-    db: Database = None,
+    db: ConfiguredDatabase = None,
     trust: Trust = None,
 ) -> None:
     """Train what CONFIG describes, and keep it in the database."""

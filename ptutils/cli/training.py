@@ -67,7 +67,9 @@ def _say_what_next(session: Any, run_id: str) -> None:
     elif status.phase is Phase.COMPLETED:
         again.append(_longer(session))
     _say_how_to_import(session)
-    typer.echo("\nTo find it, look at it, or go on with it:")
+    url = _elsewhere(session)
+    there = f"It is in {url}. " if url else ""
+    typer.echo(f"\n{there}To find it, look at it, or go on with it:")
     listed = ["ls", f'experiment = "{session.experiment}"']
     for words in (listed, ["show", run_id], again):
         typer.echo(f"  {_command(session, *words)}")
@@ -97,10 +99,15 @@ def _command(session: Any, *words: str) -> str:
 
     Where the run lies in a spill, it is for when it was brought home.
     """
+    url = _elsewhere(session)
+    return shlex.join([_program(), *words, *(["--db", url] if url else [])])
+
+
+def _elsewhere(session: Any) -> str:
+    """Return the URL of the run's database if it is not the usual one, or ""."""
     known = session.database in session.databases
-    url = (session.database if known else session.databases[0]).url
-    is_usual = url in (usual_db(), hide_passwords(usual_db()))
-    return shlex.join([_program(), *words, *([] if is_usual else ["--db", url])])
+    url: str = (session.database if known else session.databases[0]).url
+    return "" if url in (usual_db(), hide_passwords(usual_db())) else url
 
 
 def _program() -> str:

@@ -45,6 +45,8 @@ def test_running_run_is_saved_paused_resumed_and_stopped(
     assert command("checkpoint", run).out == f"run {run} saves a checkpoint\n"
     assert command("pause", run).out == f"run {run} is paused\n"
     assert phase(command, run) == "paused"
+    assert f"go on with: ptutils resume {run}" in command("resume", run, "a=1").err
+    assert "got:      --step 1\n" in command("resume", run, "--step", "1").err
     assert command("resume", run).out == f"run {run} goes on\n"
     assert command("stop", run).out == f"run {run} has stopped\n"
     assert phase(command, run) == "interrupted"

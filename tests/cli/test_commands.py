@@ -46,8 +46,11 @@ def test_commands_that_run_prints_name_the_database_of_the_config(
     command: Command,
 ) -> None:
     done = command("run", "tiny.yaml", "dbinterface=other.db")
+    printed = re.findall(r"^  ptutils (.*)$", done.out, re.M)
 
+    assert "\nIt is in other.db. To find it, " in done.out
     assert done.out.count("--db other.db") == 3
+    assert [command(*shlex.split(line)).code for line in printed] == [0, 0, 0]
 
 
 def test_run_without_a_database_prints_no_commands(command: Command) -> None:
@@ -100,7 +103,13 @@ def test_command_line_overrules_the_database_of_the_config(command: Command) -> 
     assert done.out.count("--db other.db") == 3
 
 
-@pytest.mark.parametrize("name", ["run", "resume", "ls", "show"])
+def test_help_of_run_names_the_config_before_the_environment(command: Command) -> None:
+    text = " ".join(command("run", "--help").out.split())
+
+    assert "[default: that of CONFIG, else what PTUTILS_DB names, or runs.db]" in text
+
+
+@pytest.mark.parametrize("name", ["resume", "ls", "show"])
 def test_help_names_the_usual_database(command: Command, name: str) -> None:
     text = " ".join(command(name, "--help").out.split())
 

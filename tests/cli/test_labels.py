@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ptutils
 from tests.cli.conftest import Command, Kept
 
 
@@ -122,3 +123,21 @@ def test_stored_text_cannot_command_the_terminal(command: Command, kept: Kept) -
         shown = command(*each).out
         assert shown
         assert "\x1b" not in shown
+
+
+def test_tag_that_was_not_there_is_told(command: Command, kept: Kept) -> None:
+    run = kept()
+    done = command("tag", run, "good", "nosuch", "--remove")
+
+    assert done.code == 0
+    assert done.err == f"run {run} had no tag 'nosuch'\n"
+
+
+def test_damaged_run_is_told_once(command: Command, kept: Kept) -> None:
+    run = kept()
+    with ptutils.connect("runs.db") as db:
+        db.update({}, {"$set": {"tags": 5}}, collection="runs")
+    done = command("tag", run, "good")
+
+    assert done.code == 1
+    assert done.err.count("cannot read runs.") == 1
