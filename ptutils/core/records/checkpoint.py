@@ -39,7 +39,10 @@ _WHOLE_BYTES = 1 << 20
 """A State up to this size goes into the document as a whole, without a pack."""
 
 
-_FIX = "restore it from a copy, or resume from an earlier one: run.resume(step=...)"
+_FIX = (
+    "restore it from a copy, or resume from an earlier one: ptutils resume RUN --step "
+    "N, or run.resume(step=...)"
+)
 
 
 class Checkpoint:

@@ -210,7 +210,7 @@ class Found(Sequence[Run]):
 
         Raises:
             ConfigError: If matplotlib is not installed, or ``x`` is neither.
-            MissingNameError: If no run has one of the metrics.
+            MissingNameError: If no run was found, or none has one of the metrics.
         """
         return plot_runs(self, [metric, *more], x)
 

@@ -143,8 +143,8 @@ def check(document: Document, shape: Shape, collection: str) -> None:
             f"cannot read {collection}.{identity!s:.40}",
             expected="a document as ptutils writes it",
             got=fault,
-            fix="restore it from a copy, or leave it out: "
-            f"{{'_id': {{'$ne': {identity!r:.40}}}}}; ptutils verify finds all such",
+            fix="find all such with: ptutils verify; restore it from a copy, or drop "
+            f"it: db.delete({{'_id': {identity!r:.40}}}, {collection!r})",
         )
 
 

@@ -32,7 +32,7 @@ def plot_runs(runs: Sequence[Run], metrics: Sequence[str], x: str) -> Any:
 
     Raises:
         ConfigError: If matplotlib is not installed, or ``x`` is neither.
-        MissingNameError: If no run has one of the metrics.
+        MissingNameError: If no run was found, or none has one of the metrics.
     """
     if x not in ("step", "epoch"):
         raise ConfigError(
@@ -40,6 +40,13 @@ def plot_runs(runs: Sequence[Run], metrics: Sequence[str], x: str) -> Any:
             path="x",
             expected="'step' or 'epoch'",
             got=repr(x),
+        )
+    if not runs:
+        raise MissingNameError(
+            "there is nothing to plot",
+            expected="runs that were found",
+            got="none",
+            fix="ask for others; db.runs has all",
         )
     _check(runs, metrics)
     axes = load_extra("matplotlib.pyplot", "plot runs").subplots()[1]

@@ -58,6 +58,7 @@ class Address:
                 "cannot use this address of a MongoDB server",
                 path=_hide(url),
                 expected="mongodb://HOST/DATABASE or mongodb://USER:PASSWORD@HOST/...",
+                got=repr(_hide(url)),
             )
         login = match["login"]
         user, has_password, password = (login or "").partition(":")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -28,6 +29,8 @@ _DUPLICATE: Final = (11000, 11001)
 _AWAY: Final = (6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436)
 _NOT_ABOUT_VALUES: Final = (50, 64, 79, 100, 112, 225, 244, 251, 256, 14031)
 """Time, write concerns, transactions, a full disk: nothing that this side knows."""
+_DETAILS: Final = re.compile(r" \(configured timeouts|, Timeout: |, Topology ")
+"""Where the driver begins to describe all that it knows of a server."""
 _TLS: Final = ("CERTIFICATE_VERIFY_FAILED", "SSL handshake failed", "certificate")
 
 
@@ -97,7 +100,7 @@ def _as_ours(error: Exception, address: Address) -> DatabaseError:
             "cannot reach this database for the moment",
             path=address.url,
             expected="an answer from the MongoDB server",
-            got=got,
+            got=_DETAILS.split(got)[0],
             fix="see that the server runs and can be reached, then try again",
         )
     return _refusal(address, *_explain(error, got))
@@ -114,6 +117,9 @@ def _explain(error: Exception, got: str) -> tuple[str, str, str]:
     if code == _RIGHTS:
         fix = "log in as a user with the role readWrite on this database"
         return "the right to do this", got, fix
+    if isinstance(error, ConfigurationError) and "password is required" in got:
+        fix = f"give it in the environment: export {PASSWORD_VARIABLE}=..."
+        return "a password for this user", "none", fix
     if isinstance(error, ConfigurationError | InvalidName):
         return "what pymongo takes as an address or a name", got, ""
     return "an answer from MongoDB", got, ""

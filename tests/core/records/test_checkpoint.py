@@ -114,7 +114,7 @@ def test_damaged_document_is_an_error_that_names_the_checkpoint(
     ) as e:
         _ = checkpoint.state
     assert checkpoint.id in str(e.value)
-    assert "run.resume(step=...)" in e.value.fix
+    assert "ptutils resume RUN --step N, or run.resume(step=...)" in e.value.fix
 
 
 def on_disk(folder: Path) -> tuple[Checkpoint, Path]:

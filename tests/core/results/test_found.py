@@ -142,7 +142,7 @@ def test_plot_of_a_metric_that_no_run_has_names_the_nearest(found: Found) -> Non
 
 
 def test_plot_of_no_runs_says_that_there_is_nothing() -> None:
-    with pytest.raises(MissingNameError, match="nothing, there is none"):
+    with pytest.raises(MissingNameError, match="there is nothing to plot"):
         Found([]).plot("loss")
 
 

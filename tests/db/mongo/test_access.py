@@ -87,6 +87,17 @@ def test_server_that_is_away_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="cannot reach this") as caught:
         ptutils.connect(url).find()
     assert "secret" not in shown(caught.value)
+    assert "Connection refused" in caught.value.got
+    assert len(caught.value.got) < 80
+
+
+def test_user_without_a_password_is_told_where_to_give_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(PASSWORD_VARIABLE, raising=False)
+    with pytest.raises(DatabaseError, match=f"export {PASSWORD_VARIABLE}=") as caught:
+        ptutils.connect("mongodb://me@127.0.0.1/x").find()
+    assert caught.value.expected == "a password for this user"
 
 
 def write_until_it_works(db: DBInterface, number: int) -> None:

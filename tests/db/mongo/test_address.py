@@ -44,6 +44,7 @@ def test_what_is_no_address_is_refused_without_its_password() -> None:
     with pytest.raises(DatabaseError, match="cannot use this address") as caught:
         Address.parse("mongodb://me:secret@")
     assert "secret" not in str(caught.value)
+    assert caught.value.got == "'mongodb://me:***@'"
 
 
 def test_masked_password_is_taken_from_the_environment(

@@ -27,7 +27,17 @@ def delete(db: DBInterface, run_id: str) -> None:
         LeaseError: If a process is writing it.
         DatabaseError: If one of its checkpoints is pinned.
     """
-    lease = db._one("runs", {"_id": run_id})["lease"]
+    digests = _digests(db, run_id)
+    db._transact(lambda: _remove(db, run_id))
+    for collection in ("checkpoints", "history"):
+        db._delete(collection, {"run": run_id})
+    drop_unneeded(db, digests, now() - timedelta(seconds=GRACE_S))
+
+
+def _remove(db: DBInterface, run_id: str) -> None:
+    """Delete the run's document and its checkpoints, unless somebody needs them."""
+    run = db._one("runs", {"_id": run_id})
+    lease = run["lease"]
     if not is_expired(lease):
         raise LeaseError(
             f"cannot delete run {run_id!r}",
@@ -35,6 +45,24 @@ def delete(db: DBInterface, run_id: str) -> None:
             got=f"process {lease['pid']} on {lease['host']} is writing it",
             fix="stop it first: ptutils stop " + run_id,
         )
+    _require_unpinned(db, run_id)
+    if not db._delete("runs", {"_id": run_id, "lease": lease}):
+        raise LeaseError(
+            f"cannot delete run {run_id!r}",
+            expected="a run that no process is writing",
+            got="one that another process took over or deleted at this moment",
+            fix="look at it again: ptutils show " + run_id,
+        )
+    # A pin that came meanwhile conflicts with this, where there are transactions.
+    db._delete("checkpoints", {"run": run_id, "pinned": {"$ne": True}})
+    try:
+        _require_unpinned(db, run_id)
+    except DatabaseError:
+        db._insert("runs", [run])  # Where nothing is rolled back.
+        raise
+
+
+def _require_unpinned(db: DBInterface, run_id: str) -> None:
     pinned = db._find(
         "checkpoints", {"run": run_id, "pinned": True}, projection={"step": 1}
     )
@@ -45,17 +73,6 @@ def delete(db: DBInterface, run_id: str) -> None:
             got="pins at the steps " + ", ".join(str(each["step"]) for each in pinned),
             fix="unpin them first: run.unpin()",
         )
-    digests = _digests(db, run_id)
-    if not db._delete("runs", {"_id": run_id, "lease": lease}):
-        raise LeaseError(
-            f"cannot delete run {run_id!r}",
-            expected="a run that no process is writing",
-            got="one that another process took over or deleted at this moment",
-            fix="look at it again: ptutils show " + run_id,
-        )
-    for collection in ("checkpoints", "history"):
-        db._delete(collection, {"run": run_id})
-    drop_unneeded(db, digests, now() - timedelta(seconds=GRACE_S))
 
 
 def _digests(db: DBInterface, run_id: str) -> set[str]:

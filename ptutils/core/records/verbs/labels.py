@@ -21,13 +21,13 @@ __all__ = ["pin", "relabel", "tag", "unpin", "untag"]
 
 def tag(db: DBInterface, run_id: str, words: Sequence[str]) -> None:
     """Add words to a run's tags; those that it has already stay where they are."""
-    _require_words(words)
+    _require_words(run_id, words)
     relabel(db, run_id, {"$addToSet": {"tags": {"$each": list(words)}}})
 
 
 def untag(db: DBInterface, run_id: str, words: Sequence[str]) -> None:
     """Take words from a run's tags; those that it has not are passed over."""
-    _require_words(words)
+    _require_words(run_id, words)
     relabel(db, run_id, {"$pull": {"tags": {"$in": list(words)}}})
 
 
@@ -71,12 +71,12 @@ def unpin(db: DBInterface, run_id: str, step: int | None) -> None:
     db._update("checkpoints", wanted, {"$set": {"pinned": False}}, many=True)
 
 
-def _require_words(words: Sequence[str]) -> None:
+def _require_words(run_id: str, words: Sequence[str]) -> None:
     for word in words:
         if not isinstance(word, str) or not word.strip():
             raise QueryError(
                 "cannot tag a run with this",
                 expected="words",
                 got=repr(word),
-                fix="write run.tag('best')",
+                fix=f"ptutils tag {run_id} best, or run.tag('best')",
             )

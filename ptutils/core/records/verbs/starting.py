@@ -65,7 +65,8 @@ class Building:
                     path=path,
                     expected="changes of other settings",
                     got=f"{path}={self.changes[path]!r}",
-                    fix="leave it out; a new run goes elsewhere with branch(db=...)",
+                    fix="leave it out; a new run goes elsewhere with --to URL, or "
+                    "branch(db=...)",
                 )
         config = Config({**base.override(self.changes), "dbinterface": None})
         databases = self._databases(base.get("dbinterface"), home)

@@ -89,6 +89,7 @@ def test_pinned_run_is_not_deleted_until_it_is_unpinned(db: Any) -> None:
     with pytest.raises(DatabaseError, match="cannot delete run") as pinned:
         run.delete()
     assert pinned.value.got == "pins at the steps 1"
+    assert f"ptutils pin {run.id} --remove" in pinned.value.fix
     run.unpin()
     run.delete()
     assert len(db.runs.find()) == 0
