@@ -19,6 +19,7 @@ from ptutils.data.loader import DataLoader
 from ptutils.data.provider import DataProvider
 from ptutils.errors import CallbackError, ConfigError
 from ptutils.meta.callbacks import Callbacks
+from tests.core.experiment import config
 from tests.core.training import (
     STEPS_PER_EPOCH,
     TRIGGERS,
@@ -355,3 +356,18 @@ def test_check_leaves_metrics_that_a_callback_writes_alone() -> None:
 def test_check_leaves_metrics_of_another_validation_alone() -> None:
     looper = Looper(epoch=Epoch(validate=Sparse()))
     trainer(EarlyStopping("valid.own"), looper=looper).check(provider())
+
+
+def test_trainer_alone_measures_a_split() -> None:
+    session = ptutils.Session.from_meta(config=config())
+    trainer = session.trainer
+    assert trainer.evaluate(session.dataprovider, split="train") == ""
+    assert set(trainer.metrics) == {"train.loss", "train.accuracy"}
+
+
+def test_looper_that_does_not_validate_cannot_measure() -> None:
+    session = ptutils.Session.from_meta(config=config())
+    looper = ptutils.Looper(epoch=ptutils.Epoch(validate=None))
+    trainer = ptutils.Trainer(session.trainer.model, looper=looper)
+    with pytest.raises(ConfigError, match="cannot measure with this looper"):
+        trainer.evaluate(session.dataprovider)

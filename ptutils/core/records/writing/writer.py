@@ -67,15 +67,12 @@ class Entry:
 
     def stored(self, db: DBInterface) -> Entry:
         """Return the entry with all that it refers to durable, and no garbage yet."""
-        is_whole = self.state is None and self.config is None
         # A writer that slept may find its artifacts gone: nothing referred to them.
-        if is_whole or time.time() - self.stored_s < GRACE_S / 2:
+        if self.state is None or time.time() - self.stored_s < GRACE_S / 2:
             return self
-        fields: Document = {}
+        fields = state_fields(db, self.state)
         if self.config is not None:
             fields |= encode_fields(db, {"config": self.config})
-        if self.state is not None:
-            fields |= state_fields(db, self.state)
         document = {**self.document, **fields}
         return replace(self, document=document, stored_s=time.time())
 

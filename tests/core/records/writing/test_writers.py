@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +35,23 @@ class Distant(MemoryInterface):
         self.patience_s = patience_s
         self.is_away = False
         self.is_broken = False
-        self.loses_answer = False
-        self.loses_last_answer = False
+        self.loses_answer = ""
+        self._ends = False
 
     @property
     def url(self) -> str:
         return "distant:"
 
-    def _transaction(self) -> AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
         self._answer()
-        return super()._transaction()
+        with super()._transaction():
+            yield
+        if self._depth:
+            return
+        if self.loses_answer == "next" or (self.loses_answer == "last" and self._ends):
+            self.loses_answer = ""
+            raise UnavailableError("the answer was lost")
 
     def _find(self, *arguments: Any, **options: Any) -> Any:
         self._answer()
@@ -52,12 +59,8 @@ class Distant(MemoryInterface):
 
     def _update(self, *arguments: Any, **options: Any) -> int:
         self._answer()
-        count = super()._update(*arguments, **options)
-        is_last = self.loses_last_answer and arguments[2]["$set"]["lease"] is None
-        if self.loses_answer or is_last:
-            self.loses_answer = self.loses_last_answer = False
-            raise UnavailableError("the answer was lost")
-        return count
+        self._ends = arguments[2]["$set"].get("lease", "") is None
+        return super()._update(*arguments, **options)
 
     def _put(self, artifacts: Any) -> list[str]:
         self._answer()
@@ -145,7 +148,7 @@ def test_write_whose_answer_was_lost_is_repeated_without_a_trace(
 ) -> None:
     away.db.is_away = False
     away.record(2)
-    away.db.loses_answer = True
+    away.db.loses_answer = "next"
     away.recorder.beat()
     away.record(3)
     away.recorder.beat()
@@ -154,7 +157,7 @@ def test_write_whose_answer_was_lost_is_repeated_without_a_trace(
 
 def test_end_whose_answer_was_lost_is_an_end(away: Writer) -> None:
     away.db.is_away = False
-    away.db.loses_last_answer = True
+    away.db.loses_answer = "last"
     away.end()
     assert run_in(away.db).status.phase == "completed"
 
@@ -303,12 +306,46 @@ def test_first_database_that_cannot_be_opened_is_an_error() -> None:
         Several(first, MemoryInterface()).create()
 
 
-def test_value_that_cannot_be_stored_is_an_error_with_several_databases() -> None:
+@pytest.mark.parametrize(
+    ("state", "config"), [({"value": object()}, None), ({}, {"value": object()})]
+)
+def test_value_that_cannot_be_stored_is_an_error_with_several_databases(
+    state: Any, config: Any
+) -> None:
     writer = Several(MemoryInterface(), MemoryInterface())
     writer.create()
+    fields = {"step": 1, "epoch": 0, "why": "manual", "metrics": {}, "elapsed_s": 1.0}
     with pytest.raises(EncodeError):
-        writer.save(1, value=object())
+        writer.recorder.checkpoint(state, fields, config)
     assert len(list(writer.recorder._writers)) == 2
+
+
+def test_databases_are_let_go_of_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = MemoryInterface(), Distant()
+    writer = Several(first, second)
+    writer.create()
+    second.is_away = True
+
+    def come_back(seconds: float) -> None:
+        second.is_away = False
+
+    monkeypatch.setattr(time, "sleep", come_back)
+    writer.end()
+    assert run_in(first).document == run_in(second).document
+
+
+def test_write_that_another_holds_up_is_left_to_the_next_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ptutils.core.records.writing.writer._STALL_S", 0.01)
+    writer = Writer()
+    writer.create()
+    (first,) = writer.recorder._writers
+    with first._writing:
+        writer.save(1)
+        assert not run_in(writer.db).checkpoints
+    writer.recorder.beat()
+    assert run_in(writer.db).newest().step == 1
 
 
 def test_run_that_is_taken_over_in_its_first_database_ends() -> None:
