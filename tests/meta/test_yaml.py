@@ -119,7 +119,7 @@ def test_what_is_written_is_read_fast_and_equal(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a: 1\x00", "[" * 3000, "[" * 100_000, "a: 1\na: 2", "a: [1"]
+    "text", ["a: 1\x00", "[" * 3000, "[" * 10_000, "a: 1\na: 2", "a: [1"]
 )
 def test_reading_fast_refuses_in_the_same_words(text: str) -> None:
     with pytest.raises(FormatError) as slow:
