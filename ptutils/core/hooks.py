@@ -10,13 +10,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
+from ptutils.core.records.identity import now
 from ptutils.errors import NotFoundError
 from ptutils.meta.codec import Buffer
 from ptutils.meta.values import Document
 
 __all__ = ["Fault", "Hooks", "Stored"]
+
+_PAGE: Final = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +142,26 @@ class Hooks(ABC):
             repair: Mend what can be mended without losing a whole document.
         """
         yield from ()
+
+    def _readable(self, collection: str) -> Iterator[Document]:
+        """Yield all documents but those that :meth:`_inspect` tells are unreadable."""
+        found = self._find(collection, {}, projection={"_id": 1})
+        ids = [document["_id"] for document in found]
+        for start in range(0, len(ids), _PAGE):
+            page = {"_id": {"$in": ids[start : start + _PAGE]}}
+            yield from self._find(collection, page)
+
+    def _put_aside(self, digests: Iterable[str]) -> list[str]:
+        """Forget artifacts that cannot be read: they are stored when they come again.
+
+        What can still be read beside them stays; what is left of their bytes is kept
+        for a person.
+
+        Returns:
+            Where that is.
+        """
+        self._drop(digests, now() + timedelta(seconds=1))
+        return []
 
     @abstractmethod
     def _close(self) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import mmap
 import os
 import struct
 from collections.abc import Iterator, Mapping
@@ -19,17 +18,30 @@ from typing import Final
 
 from blake3 import blake3
 
+from ptutils.core.records.identity import now
+from ptutils.db.mapping import MISSING, Maps, unreadable
 from ptutils.db.packing import layout
 from ptutils.errors import CorruptError, DatabaseError, NotFoundError
 from ptutils.meta.codec import Buffer
 
-__all__ = ["Packs", "Place", "absent", "digest_of", "sync_folder"]
+__all__ = [
+    "DAMAGED_FILES",
+    "Packs",
+    "Place",
+    "absent",
+    "digest_of",
+    "put_aside",
+    "sync_folder",
+]
+
+DAMAGED_FILES: Final = "damaged"
+"""The folder beside packs for damaged files, for a person to look at."""
+
 
 _DIGEST_LETTERS: Final = 64
 _NO_PACK: Final = (
     AttributeError,
     KeyError,
-    OSError,
     RecursionError,
     TypeError,
     ValueError,
@@ -38,6 +50,7 @@ _NO_PACK: Final = (
 """What reading the header of a file raises that is no pack, whoever made it."""
 _SUFFIX: Final = ".safetensors"
 _UNFINISHED: Final = ".tmp"
+_LONGEST_NAME: Final = 255
 _FIX: Final = (
     "restore this file from a copy, or go back to a checkpoint that does not need it"
 )
@@ -69,11 +82,12 @@ class Packs:
 
     Args:
         folder: Made when the first pack is written.
+        maps: Shared with other folders, if given.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, maps: Maps | None = None) -> None:
         self.folder = folder
-        self._maps: dict[str, mmap.mmap] = {}
+        self._maps = maps or Maps()
 
     def write(self, artifacts: Mapping[str, Buffer]) -> dict[str, Place]:
         """Write one new pack, durable on return, and say where each artifact lies.
@@ -111,12 +125,12 @@ class Packs:
 
         Raises:
             CorruptError: If the pack is gone, too short, or holds other bytes.
+            DatabaseError: If it cannot be read now, which says nothing about it.
         """
-        pack = self._map(digest, place)
-        view = memoryview(pack)[place.offset : place.offset + place.size]
+        view = self._view(digest, place)
         found = digest_of(view)
         if found != digest:
-            self._maps.pop(place.pack, None)
+            self._maps.forget(self.folder / place.pack)
             raise self._corrupt(digest, place, f"bytes with digest {found}")
         return view
 
@@ -126,24 +140,32 @@ class Packs:
 
     def size_of(self, pack: str) -> int:
         """Return the size of a pack's file in bytes, or -1 if it is not there."""
+        path = self.folder / pack
         try:
-            return (self.folder / pack).stat().st_size
-        except OSError:
+            return path.stat().st_size
+        except MISSING:
             return -1
+        except OSError as error:
+            raise unreadable(path, error) from error
 
     def files(self) -> list[Path]:
         """Return all packs, and files that a writer has not finished."""
-        return [
-            path
-            for path in (self.folder.iterdir() if self.folder.is_dir() else ())
-            if path.suffix in (_SUFFIX, _UNFINISHED)
-        ]
+        try:
+            found = list(self.folder.iterdir())
+        except MISSING:
+            return []
+        except OSError as error:
+            raise unreadable(self.folder, error) from error
+        return [path for path in found if path.suffix in (_SUFFIX, _UNFINISHED)]
 
     def contents(self) -> Iterator[tuple[str, Place]]:
         """Yield what the packs themselves say is in them; no artifact is read."""
         for path in self.files():
-            with contextlib.suppress(*_NO_PACK):
-                yield from _spans(path)
+            try:
+                with contextlib.suppress(*_NO_PACK, *MISSING):
+                    yield from _spans(path)
+            except OSError as error:
+                raise unreadable(path, error) from error
 
     def is_being_written(self, path: Path) -> bool:
         """Return whether the process that began to write a file is still at it."""
@@ -152,33 +174,28 @@ class Packs:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
+        except MISSING:
+            raise
+        except OSError as error:
+            raise unreadable(path, error) from error
         return False
 
     def close(self) -> None:
         """Let go of the mapped packs; views that are still in use stay valid."""
         self._maps.clear()
 
-    def _map(self, digest: str, place: Place) -> mmap.mmap:
+    def _view(self, digest: str, place: Place) -> memoryview:
         if not _is_sound(place):
             raise self._corrupt(digest, place, "no place in a file of this folder")
         path = self.folder / place.pack
         try:
-            # Reading past the end of a mapped file kills the process: look first.
-            size = path.stat().st_size
-            if size < place.offset + place.size:
-                self._maps.pop(place.pack, None)
-                raise self._corrupt(digest, place, f"{size} bytes")
-            if place.pack not in self._maps:
-                with path.open("rb") as file:
-                    found = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
-                self._maps[place.pack] = found
-        except CorruptError:
-            raise
+            return self._maps.get(path, place.offset, place.offset + place.size)
+        except ValueError as error:
+            raise self._corrupt(digest, place, str(error)) from error
+        except MISSING as error:
+            raise self._corrupt(digest, place, error.strerror or str(error)) from error
         except OSError as error:
-            self._maps.pop(place.pack, None)
-            why = error.strerror or str(error)
-            raise self._corrupt(digest, place, why) from error
-        return self._maps[place.pack]
+            raise unreadable(path, error) from error
 
     def _corrupt(self, digest: str, place: Place, got: str) -> CorruptError:
         return CorruptError(
@@ -216,6 +233,7 @@ def _is_sound(place: Place) -> bool:
     return (
         place.pack not in (".", "..")
         and Path(str(place.pack)).name == place.pack
+        and len(os.fsencode(place.pack)) <= _LONGEST_NAME
         and all(type(number) is int and number >= 0 for number in numbers)
     )
 
@@ -234,6 +252,26 @@ def _spans(path: Path) -> list[tuple[str, Place]]:
         if len(digest) == _DIGEST_LETTERS and place.offset + place.size <= size:
             spans.append((digest, place))
     return spans
+
+
+def put_aside(path: Path, folder: Path) -> Path:
+    """Move a damaged file into a folder, under a name of its own; return where."""
+    moment = f"{now():%Y%m%d-%H%M%S}-{os.urandom(2).hex()}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        target = folder / f"{path.stem}.{moment}{path.suffix}"
+        path.rename(target)
+        sync_folder(folder)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise DatabaseError(
+            "cannot put a damaged file aside",
+            path=str(path),
+            expected=f"the right to move it to {str(folder)!r}",
+            got=error.strerror or str(error),
+            fix="make both folders writable; nothing was changed",
+        ) from error
+    return target
 
 
 class _File:

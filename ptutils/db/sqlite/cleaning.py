@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from ptutils.db.artifacts import Packs, Place
+from ptutils.db.artifacts import DAMAGED_FILES, Packs, Place, put_aside
 from ptutils.db.sqlite.store import Store
 from ptutils.errors import CorruptError
+from ptutils.meta.codec import Buffer
 
 __all__ = ["Cleaning"]
 
@@ -40,6 +41,50 @@ class Cleaning:
         grown = sum(map(self._compact, self._mostly_dead()))
         return self._sweep(touched) - grown
 
+    def put_aside(self, digests: Iterable[str]) -> list[Path]:
+        """Forget those that cannot be read; move their packs aside, and return where.
+
+        The others of these packs go to new ones first.
+        """
+        with self._store.reading() as connection:
+            rows = connection.execute(
+                """SELECT DISTINCT pack FROM artifacts WHERE digest IN
+                   (SELECT value FROM json_each(?))""",
+                (json.dumps(list(digests)),),
+            ).fetchall()
+        moved = [self._put_pack_aside(pack) for (pack,) in rows]
+        return [path for path in moved if path is not None]
+
+    def _put_pack_aside(self, pack: str) -> Path | None:
+        self._move_out(pack, self._readable(pack))
+        with self._store.writing() as connection:
+            if self._readable(pack):
+                return None  # Its bytes have come again meanwhile.
+            path, moved = self._packs.folder / pack, None
+            if self._packs.size_of(pack) >= 0:
+                moved = put_aside(path, self._packs.folder / DAMAGED_FILES)
+            # If this is not committed, they are missing, as they were damaged before.
+            connection.execute("DELETE FROM artifacts WHERE pack = ?", (pack,))
+            return moved
+
+    def _readable(self, pack: str) -> dict[str, memoryview]:
+        """Return the artifacts in a pack that are not damaged."""
+        found = {}
+        for digest, place in self._places(pack).items():
+            with contextlib.suppress(CorruptError):
+                found[digest] = self._packs.read(digest, place)
+        return found
+
+    def _places(self, pack: str) -> dict[str, Place]:
+        with self._store.reading() as connection:
+            rows = connection.execute(
+                "SELECT digest, offset, size FROM artifacts WHERE pack = ?", (pack,)
+            ).fetchall()
+        return {
+            digest: Place(pack=pack, offset=offset, size=size)
+            for digest, offset, size in rows
+        }
+
     def _forget(self, digests: Iterable[str]) -> set[str]:
         """Delete the rows; return the packs that they named."""
         with self._store.writing() as connection:
@@ -59,21 +104,13 @@ class Cleaning:
 
     def _compact(self, pack: str) -> int:
         """Move what lives in a pack to a new one; return the size of that."""
-        with self._store.reading() as connection:
-            rows = connection.execute(
-                "SELECT digest, offset, size FROM artifacts WHERE pack = ?", (pack,)
-            ).fetchall()
-        places = {
-            digest: Place(pack=pack, offset=offset, size=size)
-            for digest, offset, size in rows
-        }
-        try:
-            living = {
-                digest: self._packs.read(digest, place)
-                for digest, place in places.items()
-            }
-        except CorruptError:
+        living = self._readable(pack)
+        if len(living) < len(self._places(pack)):
             return 0  # It is left as it is, for whoever can mend it.
+        return self._move_out(pack, living)
+
+    def _move_out(self, pack: str, living: Mapping[str, Buffer]) -> int:
+        """Write artifacts of a pack to a new one; return the size of that."""
         moved = self._packs.write(living) if living else {}
         with self._store.writing() as connection:
             connection.executemany(

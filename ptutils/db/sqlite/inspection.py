@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from ptutils.core.hooks import Fault
 from ptutils.core.records.upkeep.garbage import DAMAGED
@@ -12,14 +14,17 @@ from ptutils.db.filters.order import key
 from ptutils.db.sqlite.salvage import damaged_text, salvage
 from ptutils.db.sqlite.stamping import stamped
 from ptutils.db.sqlite.store import Store
-from ptutils.db.sqlite.tables import Table, make_table
+from ptutils.db.sqlite.tables import Table, make_table, open_table
 from ptutils.errors import CorruptError
 from ptutils.meta.codec import dumps
 from ptutils.meta.values import Document
 
-__all__ = ["inspect"]
+__all__ = ["inspect", "readable"]
 
 _Load = Callable[[str], Document]
+
+_TEXTS: Final = "SELECT place, CAST(text AS BLOB) FROM documents_"
+"""SQLite refuses to give out a text that is no UTF-8."""
 
 
 def inspect(
@@ -47,6 +52,23 @@ def inspect(
         )
     for name in _names(store):
         yield from _Inspection(store, name, load, repair=repair).run()
+
+
+def readable(store: Store, collection: str, load: _Load) -> Iterator[Document]:
+    """Yield all documents of a collection but those whose text is damaged."""
+    with store.reading() as connection:
+        table = open_table(connection, collection)
+        if table is None:
+            return
+        select = f"SELECT place FROM documents_{table.number}"  # noqa: S608
+        places = connection.execute(select).fetchall()
+    select = f"{_TEXTS}{table.number} WHERE place = ?"
+    for place in places:
+        with store.reading() as connection:
+            row = connection.execute(select, place).fetchone()
+        if row is not None:
+            with contextlib.suppress(CorruptError):
+                yield load(row[1].decode(errors="replace"))
 
 
 def _broken(store: Store) -> str:
@@ -93,10 +115,7 @@ class _Inspection:
 
     def _damaged_texts(self, table: Table) -> dict[int, str]:
         found: dict[int, str] = {}
-        rows = table.connection.execute(
-            # SQLite refuses to give out a text that is no UTF-8.
-            f"SELECT place, CAST(text AS BLOB) FROM documents_{table.number}"  # noqa: S608
-        )
+        rows = table.connection.execute(f"{_TEXTS}{table.number}")
         for place, content in rows:
             text = content.decode(errors="replace")
             try:

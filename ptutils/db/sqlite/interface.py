@@ -27,7 +27,7 @@ from ptutils.db.migrations import migrate
 from ptutils.db.sqlite.cleaning import Cleaning
 from ptutils.db.sqlite.indexes import bounds
 from ptutils.db.sqlite.indexing import build_index, missing_indexes
-from ptutils.db.sqlite.inspection import inspect
+from ptutils.db.sqlite.inspection import inspect, readable
 from ptutils.db.sqlite.plan import in_natural_order, in_sort_order
 from ptutils.db.sqlite.stamping import is_whole, stamped
 from ptutils.db.sqlite.store import Store, damaged
@@ -201,6 +201,13 @@ class SQLiteInterface(DBInterface):
 
     def _drop(self, digests: Iterable[str], before: datetime) -> int:
         return Cleaning(self._store, self._packs, before).run(digests)
+
+    def _put_aside(self, digests: Iterable[str]) -> list[str]:
+        cleaning = Cleaning(self._store, self._packs, now())
+        return [str(path) for path in cleaning.put_aside(digests)]
+
+    def _readable(self, collection: str) -> Iterator[Document]:
+        return readable(self._store, collection, self._load)
 
     def _inspect(self, *, repair: bool = False) -> Iterator[Fault]:
         self._packs.close()

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from ptutils.core.hooks import Fault
 from ptutils.core.records.document import unseal
-from ptutils.core.records.identity import now
 from ptutils.core.records.upkeep.checking import (
     check_checkpoint,
     check_history,
     check_run,
 )
-from ptutils.core.records.upkeep.garbage import DAMAGED, each_document, references
+from ptutils.core.records.upkeep.garbage import DAMAGED, references
 from ptutils.errors import CorruptError, DatabaseError, NotFoundError, PtutilsError
 from ptutils.meta.codec import Buffer
 from ptutils.meta.values import Document, Value
@@ -35,7 +33,8 @@ _MOST_NAMED: Final = 20
 def verify(db: DBInterface, *, repair: bool = False) -> list[Fault]:
     """Read everything and return what is wrong; see :meth:`DBInterface.verify`."""
     faults = list(db._inspect(repair=repair))
-    verification = _Verification(db, repair=repair)
+    told = tuple({fault.where for fault in faults if not fault.is_repaired})
+    verification = _Verification(db, told, repair=repair)
     return [*faults, *verification.documents(), *verification.artifacts()]
 
 
@@ -59,12 +58,13 @@ class _Verification:
     each artifact.
     """
 
-    def __init__(self, db: DBInterface, *, repair: bool) -> None:
+    def __init__(self, db: DBInterface, told: tuple[str, ...], *, repair: bool) -> None:
         self._db = db
+        self._told = told
         self._repair = repair
         self._users: defaultdict[str, set[_Document]] = defaultdict(set)
         self._read: set[str] = set()
-        self._checkpoints: list[Document] = []
+        self._places: defaultdict[str, list[Document]] = defaultdict(list)
 
     def documents(self) -> Iterator[Fault]:
         """Yield what is wrong with documents; remember which artifacts they need."""
@@ -92,14 +92,18 @@ class _Verification:
             try:
                 self._db._get(digest)
             except (CorruptError, NotFoundError) as error:
-                bad[error.path][digest] = error
+                is_told = isinstance(error, CorruptError) and error.path.endswith(
+                    self._told
+                )
+                if not is_told:
+                    bad[error.path][digest] = error
         for where, errors in bad.items():
             yield self._lost(where, errors)
 
     def _collection(self, collection: str) -> Iterator[Fault]:
         if collection in (DAMAGED, "history"):
             return  # What is damaged is known; History is read run by run.
-        for document in each_document(self._db, collection):
+        for document in self._db._readable(collection):
             user = _named(collection, document)
             for digest in references(collection, document):
                 self._users[digest].add(user)
@@ -110,14 +114,15 @@ class _Verification:
     def _document(self, user: _Document, document: Document) -> Iterator[Fault]:
         try:
             if user.is_checkpoint:
-                names = ("run", "segment", "chunks")
-                self._checkpoints.append({name: document[name] for name in names})
+                place = {name: document[name] for name in ("segment", "chunks")}
+                self._places[document["run"]].append(place)
                 check_checkpoint(self._db, document)
             elif user.collection == "runs":
                 check_run(self._db, document)
             else:
                 unseal(document, self._get)
         except _UNREADABLE as error:
+            _check_is_damage(error)
             # An artifact is told once, with all that need it.
             if not isinstance(error, (CorruptError, NotFoundError)) or not error.path:
                 yield self._unreadable(user, error)
@@ -135,8 +140,9 @@ class _Verification:
 
     def _history(self, user: _Document, run: Document) -> Iterator[Fault]:
         try:
-            what = check_history(self._db, run, self._checkpoints)
+            what = check_history(self._db, run, self._places[run["_id"]])
         except _UNREADABLE as error:
+            _check_is_damage(error)
             what = _reason(error)
         if what:
             yield Fault(where=f"history of {user.label}", what=what, affects=user.label)
@@ -153,7 +159,9 @@ class _Verification:
         if others:
             what += f"; and {len(others)} more artifacts"
         if self._repair:
-            self._db._drop(errors, now() + timedelta(seconds=1))
+            kept = self._db._put_aside(errors)
+            if kept:
+                what += f"; what is left is kept as {', '.join(kept)}"
             for user in users:
                 if user.is_checkpoint:
                     self._move(user.id, what)
@@ -188,6 +196,13 @@ def _named(collection: str, document: Document) -> _Document:
     elif collection == "runs":
         label = f"run {identity}"
     return _Document(collection, str(identity), label)
+
+
+def _check_is_damage(error: Exception) -> None:
+    """Let through what says nothing about the data: a database out of reach, say."""
+    is_of_database = isinstance(error, DatabaseError)
+    if is_of_database and not isinstance(error, (CorruptError, NotFoundError)):
+        raise error
 
 
 def _fault(where: str, error: Exception) -> Fault:
