@@ -18,7 +18,14 @@ from ptutils.db.files.form import Wanted
 from ptutils.db.files.holding import Holding
 from ptutils.db.files.lock import Lock
 from ptutils.db.files.shelf import Change, Found, Shelf
-from ptutils.errors import CorruptError, DatabaseError, FormatError, NotFoundError
+from ptutils.db.mapping import unreadable
+from ptutils.errors import (
+    CorruptError,
+    DatabaseError,
+    FormatError,
+    NotFoundError,
+    PtutilsError,
+)
 from ptutils.meta.codec import Buffer
 from ptutils.meta.yaml import read_yaml
 
@@ -57,7 +64,8 @@ class Folder:
                 if not is_outermost or not (self.root / JOURNAL).exists():
                     if not self._has_checked:
                         self._check()
-                    yield
+                    with self._readable():
+                        yield
                     return
             with self.writing():
                 pass  # It finishes what a killed process began.
@@ -69,7 +77,8 @@ class Folder:
         with self.lock.held(is_exclusive=True) as is_outermost:
             if is_outermost:
                 self._prepare()
-            yield is_outermost
+            with self._readable():
+                yield is_outermost
 
     def find(self, collection: str, only: Wanted) -> Iterator[Found]:
         """Yield the documents of a collection, as far as they may be wanted."""
@@ -167,6 +176,16 @@ class Folder:
             got=got,
             fix="choose another name; what is there was left as it is",
         )
+
+    @contextlib.contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Turn what the system says of files that are read into an error of ours."""
+        try:
+            yield
+        except OSError as error:
+            if isinstance(error, PtutilsError) or error.filename is None:
+                raise
+            raise unreadable(Path(error.filename), error) from error
 
     @contextlib.contextmanager
     def translated(self) -> Iterator[None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,12 +9,12 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from ptutils.db.files.batch import Batch
-from ptutils.db.files.names import folder_of, name_of, text_of
+from ptutils.db.files.names import folder_of, name_of, names_in, text_of
 from ptutils.db.files.rows import Row, check_name, made_plain, row_of, with_place
 from ptutils.db.files.texts import as_json, as_yaml, read_json_text, read_yaml_text
 from ptutils.meta.values import Document, Value
 
-__all__ = ["DocumentForm", "Form", "RunForm", "Wanted", "filling", "names_in", "wanted"]
+__all__ = ["DocumentForm", "Form", "RunForm", "Wanted", "filling", "wanted"]
 
 Wanted = Mapping[str, Sequence[Value]]
 """The only values that a filter lets ``_id`` and ``run`` have, where it tells."""
@@ -136,7 +135,7 @@ class DocumentForm(Form):
 
     def read(self, path: Path, content: bytes, modified_us: int) -> list[Row]:
         """Return the documents of a file."""
-        written = made_plain(read_json_text(path, content), path)
+        written = made_plain(read_json_text(path, content), path, has_dots=True)
         row = row_of(path, written, modified_us)
         check_name(path, path.name.removesuffix(".json"), row.document["_id"])
         return [row]
@@ -172,14 +171,6 @@ def wanted(filter: Document) -> Wanted:
         if all(type(each) is str for each in values):
             told[name] = values
     return told
-
-
-def names_in(folder: Path) -> list[str]:
-    """Return the names in a folder that do not begin with a dot, sorted."""
-    try:
-        return sorted(name for name in os.listdir(folder) if name[0] != ".")
-    except (FileNotFoundError, NotADirectoryError):
-        return []
 
 
 def _is_long(text: str) -> bool:

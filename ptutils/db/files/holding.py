@@ -10,6 +10,7 @@ says.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -22,10 +23,12 @@ from typing import Any, Final
 
 from ptutils.core.hooks import Stored
 from ptutils.core.records.identity import now
-from ptutils.db.artifacts import Packs, Place, absent
+from ptutils.db.artifacts import DAMAGED_FILES, Packs, Place, absent, put_aside
 from ptutils.db.files.batch import Batch, sync_folder, write_whole
 from ptutils.db.files.lock import Lock
-from ptutils.errors import CorruptError
+from ptutils.db.files.names import names_in
+from ptutils.db.mapping import MISSING, Maps, unreadable
+from ptutils.errors import CorruptError, NotFoundError
 from ptutils.meta.codec import Buffer
 from ptutils.meta.values import Document
 
@@ -69,7 +72,7 @@ class Holding:
         self._root = root
         self._lock = lock
         self._folder = root / "artifacts"
-        self._packs: dict[Path, Packs] = {}
+        self._maps = Maps()
         self._files: dict[Path, _File] = {}
         self._paths: dict[str, set[Path]] = {}
         self._count = -1
@@ -79,7 +82,6 @@ class Holding:
         count = self._lock.count
         if count == self._count:
             return
-        self._packs.clear()
         seen = {path: os.stat(path) for path in self._present()}
         for path in self._files.keys() - seen.keys():
             self._forget(path)
@@ -92,7 +94,7 @@ class Holding:
 
     def close(self) -> None:
         """Let go of mapped files."""
-        self._packs.clear()
+        self._maps.clear()
         self._count = -1
 
     def size(self, digest: str) -> int:
@@ -108,9 +110,22 @@ class Holding:
 
         Raises:
             NotFoundError: If it is not here.
-            CorruptError: If its bytes are not what they were.
+            CorruptError: If its bytes are not what they were, wherever it is.
         """
-        return self.view(*self._held(digest))
+        self._held(digest)
+        *others, last = self._by_worth(digest)
+        for path in others:
+            with contextlib.suppress(CorruptError):
+                return self.view(path, self._files[path][1][digest])
+        return self.view(last, self._files[last][1][digest])
+
+    def has_copy(self, digest: str) -> bool:
+        """Return whether an artifact can be read, wherever it is."""
+        try:
+            self.read(digest)
+        except (CorruptError, NotFoundError):
+            return False
+        return True
 
     def renew(self, digests: Iterable[str]) -> set[str]:
         """Note that artifacts were put now; return those that are here."""
@@ -157,6 +172,23 @@ class Holding:
                 self._shrink(path, [h for d, h in inside.items() if d not in old])
         return freed
 
+    def put_aside(self, digests: Collection[str]) -> list[Path]:
+        """Forget those in packs that cannot be read; return where their packs are now.
+
+        The lock is held for writing.
+        """
+        self.look()
+        moved = []
+        concerned = [self._paths.get(digest, set()) for digest in digests]
+        for path in set[Path]().union(*concerned):
+            inside = list(self._files[path][1].values())
+            kept = [held for held in inside if self._is_readable(path, held)]
+            if path.parent == self._folder and len(kept) < len(inside):
+                self._copy(path, kept)
+                moved.append(put_aside(path, self._root / DAMAGED_FILES))
+                _beside(path).unlink(missing_ok=True)
+        return moved
+
     def release(self, batch: Batch, tensors: Path) -> None:
         """Let go of a checkpoint's file; what was put there stays, in a pack."""
         self.look()
@@ -192,8 +224,12 @@ class Holding:
         )
 
     def _present(self) -> Iterator[Path]:
-        yield from self._folder.glob("*.safetensors")
-        yield from self._root.glob("runs/*/checkpoints/*.safetensors")
+        runs = self._root / "runs"
+        of_runs = (runs / name / "checkpoints" for name in names_in(runs))
+        for folder in (self._folder, *of_runs):
+            for name in names_in(folder):
+                if name.endswith(".safetensors"):
+                    yield folder / name
 
     def _learn(self, path: Path, stamp: _Stamp) -> None:
         try:
@@ -220,7 +256,10 @@ class Holding:
 
     def _best(self, digest: str) -> Path:
         """Return the file to read from: a checkpoint's, if there is one."""
-        return max(self._paths[digest], key=lambda path: path.parent != self._folder)
+        return self._by_worth(digest)[0]
+
+    def _by_worth(self, digest: str) -> list[Path]:
+        return sorted(self._paths[digest], key=lambda path: path.parent == self._folder)
 
     def _is_kept(self, digest: str) -> bool:
         """Return whether it is an artifact, and not only a part of a document."""
@@ -251,6 +290,20 @@ class Holding:
 
     def _shrink(self, path: Path, kept: Sequence[Held]) -> None:
         """Replace a pack by one with what is kept; the lock is held for writing."""
+        self._copy(path, kept)
+        path.unlink()
+        _beside(path).unlink(missing_ok=True)
+        sync_folder(self._folder)
+
+    def _is_readable(self, path: Path, held: Held) -> bool:
+        try:
+            self.view(path, held)
+        except CorruptError:
+            return False
+        return True
+
+    def _copy(self, path: Path, kept: Sequence[Held]) -> None:
+        """Write what is kept of a pack as a new one."""
         left = [held for held in kept if not held.is_inline]
         if left:
             puts = {held.digest: self._latest_put(held.digest) for held in left}
@@ -258,9 +311,6 @@ class Holding:
             new = self.write(content)
             write_whole(_beside(new), json.dumps({"put": puts}).encode())
             os.utime(new, (0, 0))  # From now on the JSON tells.
-        path.unlink()
-        _beside(path).unlink(missing_ok=True)
-        sync_folder(self._folder)
 
     def view(self, path: Path, held: Held) -> memoryview:
         """Return an artifact from one file, verified.
@@ -268,7 +318,7 @@ class Holding:
         Raises:
             CorruptError: If its bytes are not what they were.
         """
-        packs = self._packs.setdefault(path.parent, Packs(path.parent))
+        packs = Packs(path.parent, self._maps)
         place = Place(pack=path.name, offset=held.offset, size=held.size)
         return packs.read(held.digest, place)
 
@@ -285,6 +335,7 @@ def entries_in(path: Path) -> list[Held]:
 
     Raises:
         CorruptError: If it is no whole safetensors file.
+        DatabaseError: If it cannot be read now.
     """
     try:
         with path.open("rb") as file:
@@ -293,7 +344,7 @@ def entries_in(path: Path) -> list[Held]:
             if not 0 < length <= min(size - 8, _LONGEST_HEADER):
                 raise ValueError(f"a header of {length} bytes in a file of {size}")
             return _entries(json.loads(file.read(length)), 8 + length, size)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (*MISSING, ValueError, TypeError, KeyError, AttributeError) as error:
         raise CorruptError(
             "cannot read the tensors",
             path=str(path),
@@ -301,6 +352,8 @@ def entries_in(path: Path) -> list[Held]:
             got=str(error),
             fix="restore it from a copy",
         ) from error
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def is_digest(value: object) -> bool:

@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ptutils.core.hooks import Fault
+from ptutils.core.records.upkeep.garbage import DAMAGED
+from ptutils.db.artifacts import DAMAGED_FILES, put_aside
 from ptutils.db.files.batch import ASIDE
 from ptutils.db.files.checkpoints import CheckpointForm, tensors_beside
 from ptutils.db.files.chunks import ChunkForm, sound_end
 from ptutils.db.files.form import Form
-from ptutils.db.files.holding import entries_in
+from ptutils.db.files.holding import Held, entries_in
+from ptutils.db.files.mending import mend
+from ptutils.db.files.names import names_in
+from ptutils.db.files.rows import Row
 from ptutils.errors import CorruptError, DatabaseError
 
 if TYPE_CHECKING:
@@ -29,7 +34,8 @@ def inspect(folder: Folder, *, is_repairing: bool) -> list[Fault]:
 
     Args:
         folder: Which.
-        is_repairing: Remove what killed processes left, cut off lines half written.
+        is_repairing: Remove what killed processes left, cut off lines half written,
+            put checkpoints aside that cannot be loaded.
     """
     if not folder.root.exists():
         return []
@@ -73,7 +79,8 @@ class Inspection:
         """Yield everything that is wrong."""
         known: set[Path] = set()
         shelf = self._folder.shelf
-        for collection in shelf.collections():
+        # Repaired, what is put aside comes after the checkpoints.
+        for collection in sorted({*shelf.collections(), DAMAGED}):
             for form in shelf.forms(collection):
                 for path in form.paths({}):
                     known.add(path)
@@ -90,47 +97,86 @@ class Inspection:
         try:
             rows = shelf.read(form, path, self._folder.lock.count)
         except CorruptError as error:
-            yield self._lasting(path, _told(error), f"its documents in {collection!r}")
+            what, affects = _told(error), f"its documents in {collection!r}"
+            if isinstance(form, CheckpointForm):
+                yield from self._mended(form, path, None, {path: [what]}, affects)
+            else:
+                yield self._lasting(path, what, affects)
             return
         if isinstance(form, CheckpointForm):
             for row in rows:
                 affects = f"checkpoint {row.document['_id']}"
-                yield from self._tensors(form, path, affects)
+                wrong = {tensors_beside(path): list(self._wrong(form, path))}
+                yield from self._mended(form, path, row, wrong, affects)
 
-    def _tensors(
-        self, form: CheckpointForm, path: Path, affects: str
+    def _mended(
+        self,
+        form: CheckpointForm,
+        path: Path,
+        row: Row | None,
+        what: dict[Path, list[str]],
+        affects: str,
     ) -> Iterator[Fault]:
+        """Yield what is wrong with a checkpoint, once it is put aside."""
+        told = [(where, each) for where, some in what.items() for each in some]
+        kept = ""
+        if told and self._is_repairing:
+            kept = f"; {mend(self._folder, form, path, row, told[0][1])}"
+        for where, each in told:
+            yield self.fault(where, each + kept, affects)
+
+    def _wrong(self, form: CheckpointForm, path: Path) -> Iterator[str]:
         tensors = tensors_beside(path)
-        if not tensors.exists():
-            yield self._lasting(tensors, "is missing", affects)
-            return
         try:
-            inside = {held.digest for held in entries_in(tensors)}
+            inside = entries_in(tensors)
         except CorruptError as error:
-            yield self._lasting(tensors, _told(error), affects)
+            yield _told(error) if tensors.exists() else "is missing"
             return
+        digests = {held.digest for held in inside}
         for told in form.told(path):
-            if told["blake3"] not in inside:
-                yield self._lasting(tensors, f"lacks {told['tensor']!r}", affects)
-        yield from self._contents(tensors, affects)
+            if told["blake3"] not in digests:
+                yield f"lacks {told['tensor']!r}"
+        for held in inside:
+            yield from self._wrong_in(tensors, held)
 
     def _packs(self, known: set[Path]) -> Iterator[Fault]:
-        for path in (self._root / "artifacts").glob("*.safetensors"):
+        holding = self._folder.holding
+        folder = self._root / "artifacts"
+        for name in names_in(folder):
+            path = folder / name
+            if path.suffix != ".safetensors":
+                continue
             known |= {path, path.with_suffix(".json")}
             try:
-                entries_in(path)
+                inside = entries_in(path)
             except CorruptError as error:
-                yield self._lasting(path, _told(error), "the artifacts in it")
-            else:
-                yield from self._contents(path, "the documents that need it")
+                yield self._pack_fault(path, _told(error), "the artifacts in it")
+                continue
+            found = [
+                self.fault(path, what, "nothing: it is elsewhere, too")
+                for held in inside
+                for what in self._wrong_in(path, held)
+                # What can be read nowhere is told with all that need it.
+                if holding.has_copy(held.digest)
+            ]
+            if found and self._is_repairing:
+                holding.put_aside([held.digest for held in inside])
+                self._folder.lock.tell()
+            yield from found
 
-    def _contents(self, path: Path, affects: str) -> Iterator[Fault]:
-        for held in entries_in(path):
-            try:
-                self._folder.holding.view(path, held)
-            except CorruptError as error:
-                what = f"artifact {held.digest} holds other bytes: {error.got}"
-                yield self._lasting(path, what, affects)
+    def _pack_fault(self, path: Path, what: str, affects: str) -> Fault:
+        if self._is_repairing:
+            kept = put_aside(path, self._root / DAMAGED_FILES)
+            path.with_suffix(".json").unlink(missing_ok=True)
+            self._folder.lock.tell()
+            what += f"; kept as {DAMAGED_FILES}/{kept.name}"
+        return self.fault(path, what, affects)
+
+    def _wrong_in(self, path: Path, held: Held) -> Iterator[str]:
+        try:
+            self._folder.holding.view(path, held)
+        except CorruptError as error:
+            yield f"artifact {held.digest} holds other bytes: {error.got}"
 
     def _torn(self, path: Path) -> Iterator[Fault]:
         size = path.stat().st_size
@@ -146,7 +192,7 @@ class Inspection:
             inside = path.relative_to(self._root)
             if path.is_dir() or path in known or len(inside.parts) == 1:
                 continue
-            if inside.parts[0] == ASIDE:
+            if inside.parts[0] in (ASIDE, DAMAGED_FILES):
                 continue
             if inside.parts[0] == "artifacts" and path.name.startswith("."):
                 yield from self._half_pack(path)

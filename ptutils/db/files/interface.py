@@ -24,6 +24,7 @@ from ptutils.db.filters.project import Projection, compile_projection
 from ptutils.db.filters.sort import Sort, check_sort, ordered
 from ptutils.db.filters.update import compile_update
 from ptutils.db.writing import check_window, duplicate, identify, upserted
+from ptutils.errors import CorruptError
 from ptutils.meta.codec import Buffer
 from ptutils.meta.values import Document, Value
 
@@ -178,6 +179,27 @@ class FileInterface(DBInterface):
 
     def _inspect(self, *, repair: bool = False) -> Iterator[Fault]:
         yield from inspect(self._folder, is_repairing=repair)
+
+    def _readable(self, collection: str) -> Iterator[Document]:
+        shelf = self._folder.shelf
+        with self._folder.reading():
+            files = [
+                (form, path)
+                for form in shelf.forms(collection)
+                for path in form.paths({})
+            ]
+        for form, path in files:
+            documents: list[Document] = []
+            with self._folder.reading(), contextlib.suppress(CorruptError):
+                rows = shelf.read(form, path, self._folder.lock.count)
+                documents = [_copied(form.whole(row, path)) for row in rows]
+            yield from documents
+
+    def _put_aside(self, digests: Iterable[str]) -> list[str]:
+        with self._folder.writing():
+            moved = self._folder.holding.put_aside(set(digests))
+            self._folder.lock.tell()
+            return [str(path) for path in moved]
 
     def _close(self) -> None:
         self._folder.close()

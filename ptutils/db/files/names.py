@@ -9,7 +9,9 @@ cut, and ends in ``%`` and a digest.
 from __future__ import annotations
 
 import math
+import os
 import re
+from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
@@ -19,7 +21,7 @@ from ptutils.db.filters.order import is_number, key
 from ptutils.errors import DatabaseError
 from ptutils.meta.values import Value
 
-__all__ = ["folder_of", "name_of", "text_of"]
+__all__ = ["folder_of", "name_of", "names_in", "text_of"]
 
 _UNSAFE: Final = re.compile(rb"^\.|[^A-Za-z0-9_.-]")
 _LONGEST: Final = 180
@@ -61,6 +63,14 @@ def folder_of(collection: str) -> str:
 def text_of(folder: str) -> str:
     """Undo :func:`folder_of`, and :func:`name_of` of a text that was not cut."""
     return "" if folder == "%" else unquote(folder)
+
+
+def names_in(folder: Path) -> list[str]:
+    """Return the names in a folder that do not begin with a dot, sorted."""
+    try:
+        return sorted(name for name in os.listdir(folder) if name[0] != ".")
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _escaped(text: str) -> str:

@@ -100,8 +100,17 @@ def _without_place(written: Document) -> tuple[Document, int]:
     return document, sidecar["place"]
 
 
-def made_plain(value: Value, path: Path, at: str = "") -> Value:
+def made_plain(
+    value: Value, path: Path, at: str = "", *, has_dots: bool = False
+) -> Value:
     """Return what a person wrote as plain values: dates as text, times in UTC.
+
+    Args:
+        value: What the file holds.
+        path: Of the file, for errors.
+        at: Where in it the value stands.
+        has_dots: Whether names may have a dot in them, as the metrics of a checkpoint
+            do that was put aside.
 
     Raises:
         CorruptError: If it holds what no document can; the message says where.
@@ -110,9 +119,12 @@ def made_plain(value: Value, path: Path, at: str = "") -> Value:
     if kind is str or kind is float or kind is bool or value is None or kind is bytes:
         return value
     if kind is dict:
-        return _plain_dict(value, path, at)
+        return _plain_dict(value, path, at, has_dots)
     if kind is list:
-        return [made_plain(each, path, f"{at}.{i}") for i, each in enumerate(value)]
+        return [
+            made_plain(each, path, f"{at}.{i}", has_dots=has_dots)
+            for i, each in enumerate(value)
+        ]
     if kind is int and -(2**63) <= value < 2**63:
         return value
     if kind is datetime:
@@ -123,12 +135,16 @@ def made_plain(value: Value, path: Path, at: str = "") -> Value:
     raise _not_plain(path, at, f"{value!r:.40} ({kind.__name__})")
 
 
-def _plain_dict(value: Mapping[Any, Value], path: Path, at: str) -> Document:
+def _plain_dict(
+    value: Mapping[Any, Value], path: Path, at: str, has_dots: bool
+) -> Document:
     result = {}
     for name, each in value.items():
-        if type(name) is not str or not name or "." in name or name[0] == "$":
+        if type(name) is not str or not name or name[0] == "$":
             raise _not_plain(path, at, f"the key {name!r}")
-        result[name] = made_plain(each, path, f"{at}.{name}")
+        if "." in name and not has_dots:
+            raise _not_plain(path, at, f"the key {name!r}")
+        result[name] = made_plain(each, path, f"{at}.{name}", has_dots=has_dots)
     return result
 
 

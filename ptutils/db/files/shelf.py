@@ -12,10 +12,11 @@ from typing import Final
 from ptutils.db.files.batch import Batch
 from ptutils.db.files.checkpoints import CheckpointForm
 from ptutils.db.files.chunks import ChunkForm
-from ptutils.db.files.form import DocumentForm, Form, RunForm, Wanted, names_in
+from ptutils.db.files.form import DocumentForm, Form, RunForm, Wanted
 from ptutils.db.files.holding import Holding
-from ptutils.db.files.names import text_of
+from ptutils.db.files.names import names_in, text_of
 from ptutils.db.files.rows import Row
+from ptutils.db.mapping import unreadable
 from ptutils.errors import CorruptError
 from ptutils.meta.values import Document
 
@@ -204,9 +205,4 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise CorruptError(
-            f"cannot read {path}",
-            expected="a file that may be read",
-            got=error.strerror or str(error),
-            fix="check its permissions",
-        ) from error
+        raise unreadable(path, error) from error
