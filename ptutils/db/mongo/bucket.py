@@ -20,6 +20,7 @@ __all__ = ["Bucket"]
 
 _CHUNK_BYTES: Final = 1 << 20
 _BATCH: Final = 16
+_KEPT: Final = "metadata.damaged"
 _QUICK: Final = WriteConcern(w=1)
 
 
@@ -105,7 +106,7 @@ class Bucket:
     def size_of(self, identity: ObjectId) -> int:
         """Return how many bytes a file has, 0 if there is none."""
         found = self.files.find_one({"_id": identity}, {"length": 1})
-        return int(found["length"]) if found else 0
+        return int(found.get("length", 0)) if found else 0
 
     def present(self, identities: Iterable[ObjectId]) -> set[ObjectId]:
         """Return which of these files are there."""
@@ -119,10 +120,19 @@ class Bucket:
             self.files.delete_many({"_id": {"$in": gone}})
             self.chunks.delete_many({"files_id": {"$in": gone}})
 
+    def keep(self, identity: ObjectId) -> None:
+        """Keep a file for a person: it is damaged, and counts as none any more."""
+        self.files.update_one({"_id": identity}, {"$set": {_KEPT: True}}, upsert=True)
+
+    def is_kept(self, identity: ObjectId) -> bool:
+        """Return whether a file is damaged and kept for a person."""
+        return self.files.find_one({"_id": identity, _KEPT: True}) is not None
+
     def written_before(self, moment: datetime) -> Iterator[tuple[ObjectId, int]]:
         """Yield id and size of what was begun before a moment, also if never ended."""
         bound = ObjectId.from_datetime(moment)
-        for file in self.files.find({"_id": {"$lt": bound}}, {"length": 1}):
+        old = {"_id": {"$lt": bound}, _KEPT: {"$ne": True}}
+        for file in self.files.find(old, {"length": 1}):
             yield file["_id"], int(file["length"])
         whole = self.present(begun := self.chunks.distinct("files_id"))
         for identity in begun:

@@ -172,6 +172,10 @@ class MongoInterface(DBInterface):
         self._packs.forget()
         yield from ()
 
+    def _put_aside(self, digests: Iterable[str]) -> list[str]:
+        with self._using():
+            return self._packs.put_aside(digests)
+
     def _close(self) -> None:
         self._connection.close()
         self._packs.forget()

@@ -52,10 +52,11 @@ class Packs:
 
     def get(self, digest: str) -> memoryview:
         """Return an artifact, verified."""
-        if digest not in self._places:
-            self._look_up(digest)
-        place = self._places[digest]
-        found = self._bucket.read(place["pack"], place["offset"], place["size"])
+        place, found = self._read(digest)
+        if digest_of(found) != digest:
+            # Another process may have removed it, and stored it again elsewhere.
+            self.forget()
+            place, found = self._read(digest)
         if digest_of(found) != digest:
             self.forget()
             raise CorruptError(
@@ -95,10 +96,32 @@ class Packs:
             self._index.delete_many(old)
         files = dict(self._bucket.written_before(before))
         for pack in touched - files.keys():
-            files[pack] = self._bucket.size_of(pack)
+            if not self._bucket.is_kept(pack):
+                files[pack] = self._bucket.size_of(pack)
         dead = [pack for pack in files if not self._index.find_one({"pack": pack})]
         self._bucket.remove(dead)
         return sum(files[pack] for pack in dead)
+
+    def put_aside(self, digests: Iterable[str]) -> list[str]:
+        """Forget what cannot be read; its packs are kept from now on. Return which."""
+        self.forget()
+        packs: set[ObjectId] = set()
+        for digest in digests:
+            row = self._index.find_one({"_id": digest})
+            if row is not None and digest_of(self._span(row)) != digest:
+                packs.add(row["pack"])
+                self._bucket.keep(row["pack"])
+                self._index.delete_one({"_id": digest, "pack": row["pack"]})
+        return [f"{self._bucket.name} {pack}" for pack in sorted(packs)]
+
+    def _read(self, digest: str) -> tuple[Document, memoryview]:
+        if digest not in self._places:
+            self._look_up(digest)
+        place = self._places[digest]
+        return place, self._span(place)
+
+    def _span(self, place: Document) -> memoryview:
+        return self._bucket.read(place["pack"], place["offset"], place["size"])
 
     def _look_up(self, digest: str) -> None:
         """Note where an artifact lies, and all others of its pack."""
