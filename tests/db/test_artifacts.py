@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from safetensors import safe_open
 
 from ptutils.db.artifacts import Packs, digest_of
+from ptutils.db.mapping import unreadable
 from ptutils.db.sqlite.interface import SQLiteInterface
 from ptutils.errors import CorruptError, DatabaseError
 
@@ -113,3 +115,76 @@ def test_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
         DatabaseError, match=r"cannot write an artifact pack at .*packs"
     ):
         packs.write({digest_of(b"a"): b"a"})
+
+
+def test_pack_restored_by_another_process_is_read(db: SQLiteInterface) -> None:
+    (digest,) = db._put([b"a" * 5000])
+    (pack,) = packs_of(db)
+    db._get(digest)
+    whole = pack.read_bytes()
+    pack.rename(pack.with_suffix(".copy"))
+    pack.write_bytes(whole)
+    (pack.with_suffix(".copy")).write_bytes(bytes(len(whole)))
+    assert bytes(db._get(digest)) == b"a" * 5000
+
+
+def test_pack_that_cannot_be_read_now_is_not_called_damaged(
+    db: SQLiteInterface,
+) -> None:
+    (digest,) = db._put([b"a" * 5000])
+    (pack,) = packs_of(db)
+    aside = pack.rename(pack.with_suffix(".copy"))
+    pack.symlink_to(pack)
+    calls: list[Callable[[], object]] = [
+        lambda: db._get(digest),
+        lambda: db._put([b"a" * 5000]),
+        lambda: list(db._packs.contents()),
+        lambda: db._packs.is_being_written(pack),
+        lambda: db.verify(repair=True),
+    ]
+    for call in calls:
+        with pytest.raises(DatabaseError, match="Too many levels") as raised:
+            call()
+        assert not isinstance(raised.value, CorruptError)
+    aside.replace(pack)
+    assert db.verify() == []
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (errno.EACCES, "give yourself the right to read it: chmod"),
+        (errno.EMFILE, "allow more of them: ulimit -n"),
+        (errno.ESTALE, "nothing was changed"),
+    ],
+)
+def test_error_of_the_system_says_what_helps(number: int, told: str) -> None:
+    error = unreadable(Path("a"), OSError(number, os.strerror(number)))
+    assert told in error.fix
+    assert error.got == os.strerror(number)
+
+
+def test_folder_of_packs_that_is_gone_has_none(tmp_path: Path) -> None:
+    assert Packs(tmp_path / "none").files() == []
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(DatabaseError, match="Too many levels"):
+        Packs(tmp_path / "loop").files()
+
+
+def test_name_that_no_file_can_have_is_damage(db: SQLiteInterface) -> None:
+    (digest,) = db._put([b"a" * 5000])
+    with db._store.writing() as connection:
+        connection.execute("UPDATE artifacts SET pack = ?", ("a" * 300,))
+    with pytest.raises(CorruptError, match="no place in a file"):
+        db._get(digest)
+
+
+def test_damaged_pack_that_cannot_be_put_aside_stays(db: SQLiteInterface) -> None:
+    (digest,) = db._put([b"a" * 5000])
+    (pack,) = packs_of(db)
+    os.truncate(pack, 100)
+    (pack.parent / "damaged").write_text("in the way")
+    with pytest.raises(DatabaseError, match="cannot put a damaged file aside"):
+        db.verify(repair=True)
+    assert db._stored().keys() == {digest}
+    assert pack.exists()

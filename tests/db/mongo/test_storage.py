@@ -17,7 +17,13 @@ from bson import Decimal128, Int64, ObjectId
 from ptutils.core.records.identity import now
 from ptutils.db.migrations import FORMAT
 from ptutils.db.mongo.interface import MongoInterface
-from ptutils.errors import CorruptError, DatabaseError, QueryError, UnavailableError
+from ptutils.errors import (
+    CorruptError,
+    DatabaseError,
+    NotFoundError,
+    QueryError,
+    UnavailableError,
+)
 
 pytestmark = pytest.mark.mongo
 
@@ -274,3 +280,46 @@ def test_client_of_the_caller_stays_open() -> None:
     with MongoInterface("mongodb://localhost/mine", client=client) as db:
         db.save({"_id": 1})
     assert client.mine.documents.count_documents({}) == 1
+
+
+def test_artifact_stored_anew_by_another_process_is_read(db: MongoInterface) -> None:
+    contents = [letter * (2 << 20) for letter in (b"a", b"b")]
+    first, last = db._put(contents)
+    db._get(first)
+    other = second(db)
+    other._drop([first, last], now() + timedelta(minutes=1))
+    other._put(contents)
+    assert bytes(db._get(last)) == contents[1]
+    other._drop([first, last], now() + timedelta(minutes=1))
+    with pytest.raises(NotFoundError, match="found no artifact"):
+        db._get(first)
+
+
+def test_repair_keeps_the_bytes_of_a_damaged_pack(db: MongoInterface) -> None:
+    db.save({"_id": 1, "content": b"a" * 5000})
+    db.save({"_id": 2, "content": b"b" * 5000})
+    chunks = stored(db, "ptutils.packs.chunks")
+    broken, _ = chunks.find().sort("files_id", 1)
+    content = broken["data"].replace(b"aaaa", b"aaab")
+    chunks.update_one({"_id": broken["_id"]}, {"$set": {"data": content}})
+    (fault,) = db.verify(repair=True)
+    assert f"kept as ptutils.packs {broken['files_id']}" in fault.what
+    db.delete({"_id": 1})
+    assert db.verify() == []
+    db.gc(-60.0)
+    assert chunks.find_one({"_id": broken["_id"]})["data"] == content
+    db.save({"_id": 1, "content": b"a" * 5000})
+    assert db.verify() == []
+    assert db.load(1)["content"] == b"a" * 5000
+
+
+def test_repair_forgets_what_is_not_there_at_all(db: MongoInterface) -> None:
+    (digest,) = db._put([b"a" * 5000])
+    for name in ("chunks", "files"):
+        stored(db, f"ptutils.packs.{name}").delete_many({})
+    (fault,) = db.verify(repair=True)
+    assert digest in fault.what
+    assert db.verify() == []
+    assert db.gc(-60.0).artifacts == 0
+    assert db._put([b"a" * 5000]) == [digest]
+    assert db.verify() == []
