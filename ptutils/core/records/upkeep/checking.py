@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Mapping
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Final
 
 from ptutils.core.records.checkpoint import check_state, decode_fields
+from ptutils.core.records.pieces import (
+    Piece,
+    batches,
+    missing_indices,
+    missing_parts,
+    pieces_of,
+)
 from ptutils.core.records.series import history_of, plain_summary, visible_chunks
-from ptutils.core.records.upkeep.garbage import each_document
 from ptutils.errors import DecodeError
 from ptutils.meta.codec import dumps
-from ptutils.meta.history import History
+from ptutils.meta.column import Column
+from ptutils.meta.history import Chunk, History
 from ptutils.meta.status import Phase, Status
 from ptutils.meta.values import Document
 
@@ -19,6 +26,8 @@ if TYPE_CHECKING:
     from ptutils.core.dbinterface import DBInterface
 
 __all__ = ["check_checkpoint", "check_history", "check_run"]
+
+_MOST_NAMED: Final = 20
 
 
 def check_checkpoint(db: DBInterface, document: Document) -> None:
@@ -59,50 +68,73 @@ def check_history(
     """Read all History of a run; return what it lacks, in words, or "".
 
     Each flush wrote the next index of its segment, and checkpoints say how many came
-    before them. What a completed run says of its metrics must be what they are.
+    before them. What a completed run says of its metrics must be what they are. Few
+    points are in memory at once.
+
+    Args:
+        db: Where it is.
+        run: Its document.
+        checkpoints: ``segment`` and ``chunks`` of each of its checkpoints.
 
     Raises:
         DecodeError: If points cannot be read.
     """
-    chunks = list(each_document(db, "history", filter={"run": run["_id"]}))
-    for chunk in chunks:
-        history_of([chunk], {chunk["segment"]: None})
+    pieces = pieces_of(db, run["_id"])
+    told = _outlined(db, pieces, visible_chunks(run["segments"]))
     if "spilled_from" in run:
         return ""  # What came before it is in another database.
-    places = [segment["start"] or {} for segment in run["segments"]]
-    places += [each for each in checkpoints if each["run"] == run["_id"]]
-    missing = _missing(chunks, places)
+    starts = [segment["start"] or {} for segment in run["segments"]]
+    missing = _missing(pieces.values(), [*starts, *checkpoints])
     if missing:
-        return "missing are the pieces " + ", ".join(missing)
-    history = history_of(chunks, visible_chunks(run["segments"]))
-    if run["status"]["phase"] == Phase.COMPLETED and _differ(history, run):
+        return "missing are the pieces " + missing
+    if run["status"]["phase"] == Phase.COMPLETED and _differ(told, run):
         return "the points are others than the run's summary was made of"
     return ""
 
 
-def _missing(chunks: list[Document], places: Iterable[Document]) -> list[str]:
-    """Return which indices, and parts of them, are not there: ``SEGMENT.INDEX``."""
-    found: defaultdict[int, set[int]] = defaultdict(set)
-    parts: defaultdict[tuple[int, int, str], set[int]] = defaultdict(set)
-    for chunk in chunks:
-        segment, index = chunk["segment"], chunk["index"]
-        found[segment].add(index)
-        parts[segment, index, chunk["path"]].add(chunk.get("part", 0))
-    counts = {segment: max(indices) + 1 for segment, indices in found.items()}
+def _outlined(
+    db: DBInterface, pieces: Mapping[str, Piece], visible: Mapping[int, int | None]
+) -> History:
+    """Read all points; return a History of the few that the summary is made of."""
+    outline = History()
+    for batch in batches(pieces, pieces):
+        chunks = {
+            each["_id"]: each for each in db._find("history", {"_id": {"$in": batch}})
+        }
+        for name in filter(chunks.__contains__, batch):
+            path, (segment, index) = pieces[name].path, pieces[name].place
+            read = history_of([chunks[name]], {segment: None})
+            bound = visible.get(segment, 0)
+            if path in read and (bound is None or index < bound):
+                outline.extend(path, _outline(read, path))
+    return outline
+
+
+def _outline(history: History, path: str) -> Chunk:
+    """Return the first, the least, the greatest and the last point of a metric."""
+    column = history[path]
+    extremes = [column.best("min"), column.best("max")]
+    extremes.sort(key=lambda point: point.step)
+    points = [column.first, *extremes, column.last]
+    return Column(
+        [point.step for point in points],
+        [point.epoch for point in points],
+        [point.value for point in points],
+    )
+
+
+def _missing(pieces: Collection[Piece], places: Iterable[Document]) -> str:
+    """Return which indices, and parts of them, are not there, by name."""
+    counts: dict[int, int] = {}
+    for segment, index in (piece.place for piece in pieces):
+        counts[segment] = max(counts.get(segment, 0), index + 1)
     for place in places:
         segment = place.get("segment", 0)
         counts[segment] = max(counts.get(segment, 0), place.get("chunks", 0))
-    missing = [
-        f"{segment}.{index}"
-        for segment, count in sorted(counts.items())
-        for index in range(count)
-        if index not in found[segment]
-    ]
-    return missing + [
-        f"{segment}.{index} of {path}"
-        for (segment, index, path), there in sorted(parts.items())
-        if len(there) <= max(there)
-    ]
+    found = chain(missing_indices(pieces, counts), missing_parts(pieces))
+    names = list(islice(found, _MOST_NAMED + 1))  # A damaged count may be any number.
+    more = " and more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
 
 
 def _differ(history: History, run: Document) -> bool:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ptutils.core.hooks import Fault
 from ptutils.core.records.upkeep.verification import verify
@@ -230,6 +232,14 @@ def test_missing_piece_of_history_is_found(db: SQLiteInterface, index: int) -> N
     assert not fault.is_repaired
 
 
+def test_few_of_very_many_missing_pieces_are_named(db: SQLiteInterface) -> None:
+    write_run(db, 1)
+    change(db, "checkpoints", {}, chunks=10**15)
+    (fault,) = db.verify()
+    assert fault.what.startswith("missing are the pieces 0.1, 0.2, ")
+    assert fault.what.endswith("0.20 and more")
+
+
 def test_missing_part_of_a_piece_is_found(db: SQLiteInterface) -> None:
     write_run(db, 1)
     change(db, "history", {}, part=1)
@@ -256,6 +266,62 @@ def test_damaged_points_are_found(db: SQLiteInterface, changes: Any) -> None:
     change(db, "history", {}, **changes)
     (fault,) = db.verify()
     assert fault.where == f"history of run {run_id}"
+
+
+def test_piece_without_points_is_passed_over(db: SQLiteInterface) -> None:
+    write_run(db, 1)
+    (piece,) = db._find("history", {})
+    empty = {"_id": "empty", "index": 1, "count": 0, "values": [], "steps": 0}
+    db._insert("history", [{**piece, **empty}])
+    assert db.verify() == []
+
+
+VALUES = st.one_of(st.floats(), st.integers(-3, 3), st.just(-0.0))
+
+
+@given(st.lists(st.lists(VALUES, min_size=1, max_size=5), max_size=4))
+@settings(max_examples=60)
+def test_summary_of_any_points_is_that_of_their_pieces(flushes: list[Any]) -> None:
+    writer = Writer()
+    writer.create()
+    for number, values in enumerate(flushes):
+        for offset, value in enumerate(values):
+            writer.history.record(number * 10 + offset // 2, 0, "a.loss", value)
+        writer.recorder.beat()
+    writer.end()
+    assert writer.db.verify() == []
+
+
+class Listening(MemoryInterface):
+    """Notes how many points of History are read at once."""
+
+    most = 0
+
+    def _find(self, collection: str, *which: Any, **how: Any) -> Any:
+        found = super()._find(collection, *which, **how)
+        if collection == "history" and "projection" not in how:
+            self.most = max(self.most, sum(each["count"] for each in found))
+        return found
+
+
+def test_few_points_of_a_long_history_are_read_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ptutils.core.records.pieces._MOST_POINTS", 50)
+    db, target = Listening(), Listening()
+    writer = Writer(db)
+    writer.create()
+    for start in range(1, 200, 20):
+        writer.record(*range(start, start + 20))
+        writer.recorder.beat()
+    writer.end()
+    assert db.verify() == []
+    assert db.most == 40
+    target.import_runs(db)
+    assert db.most == 40
+    target._delete("runs", {})
+    target.import_runs(db)
+    assert (db.most, target.most) == (40, 40)
 
 
 def test_history_of_a_living_run_may_be_ahead_of_its_summary(
