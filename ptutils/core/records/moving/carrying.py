@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from ptutils.core.records.identity import now
 from ptutils.core.records.upkeep.garbage import GRACE_S
-from ptutils.errors import CorruptError, NotFoundError
+from ptutils.errors import CorruptError, DatabaseError, NotFoundError
 from ptutils.meta.codec import Buffer
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["carry_artifacts"]
 
 _BATCH_BYTES: Final = 1 << 26
+_MOST_ROUNDS: Final = 4
 _FRESH: Final = timedelta(seconds=GRACE_S / 2)
 """What was stored so lately is safe from being cleaned away as an orphan."""
 
@@ -26,21 +27,38 @@ def carry_artifacts(
     """Copy artifacts that the target lacks; every byte is verified on the way.
 
     Those that it has count as stored now, so that none of them is cleaned away before
-    the document that needs it is there.
+    the document that needs it is there: also those that were copied so long before the
+    last of them that they could be.
 
     Raises:
         CorruptError: If one is damaged at the source.
         NotFoundError: If one is gone in both.
+        DatabaseError: If it takes too long to keep all of them.
     """
+    for _ in range(_MOST_ROUNDS):
+        if not _carry(source, target, digests):
+            return
+    raise DatabaseError(
+        f"cannot copy {len(digests)} artifacts to {target.url}",
+        expected=f"less than {GRACE_S / 2:g} s for all that one document needs",
+        got="more; the first could be cleaned away before the last is there",
+        fix="copy it from a place, or to one, that is quicker to reach",
+    )
+
+
+def _carry(source: DBInterface, target: DBInterface, digests: set[str]) -> bool:
+    """Store those that are not there, or not since lately; tell whether any was."""
     known = target._stored(digests)
+    is_any = False
     batch: dict[str, Buffer] = {}
     size = 0
     for digest in sorted(digests):
         if digest in known and known[digest].put > now() - _FRESH:
             continue
+        is_any = True
         try:
             batch[digest] = source._get(digest)
-        except NotFoundError:
+        except (CorruptError, NotFoundError):
             if digest not in known:
                 raise
             batch[digest] = target._get(digest)  # What is put aside lacks old ones.
@@ -49,6 +67,7 @@ def carry_artifacts(
             _put(target, batch)
             batch, size = {}, 0
     _put(target, batch)
+    return is_any
 
 
 def _put(target: DBInterface, batch: dict[str, Buffer]) -> None:

@@ -9,19 +9,22 @@ goes on from there. Nothing here needs a transaction, or more memory than one ba
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from textwrap import indent
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ptutils.core.catalogue import find
 from ptutils.core.records.checkpoint import STATE_HIDDEN
 from ptutils.core.records.identity import is_expired
+from ptutils.core.records.moving.admitting import held, require_free, require_whole
 from ptutils.core.records.moving.carrying import carry_artifacts
 from ptutils.core.records.moving.comparing import Chunks, is_ahead
+from ptutils.core.records.pieces import batches
 from ptutils.core.records.shape import CHECKPOINT, RUN, check
-from ptutils.core.records.upkeep.garbage import references
+from ptutils.core.records.upkeep.garbage import expect_run, references, run_arrived
 from ptutils.errors import (
     CorruptError,
     DatabaseError,
-    LeaseError,
     NotFoundError,
     PtutilsError,
     UnavailableError,
@@ -37,7 +40,8 @@ __all__ = ["Progress", "copy_run", "copy_runs", "import_runs"]
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 
-_BATCH: Final = 64
+_MOST_ROUNDS: Final = 4
+_COLUMN: Final = 12
 _OF_SPILLS: Final = ("spilled_from", "spilled_by")
 
 
@@ -87,7 +91,7 @@ def copy_runs(
         raise DatabaseError(
             f"cannot copy {len(faults)} of {len(run_ids)} runs to {db.url}; "
             "the others are there",
-            got="\n".join(["", *map(str, faults)]),
+            got=_listed(faults),
         )
     return list(db.runs.find({"_id": {"$in": list(run_ids)}}))
 
@@ -116,82 +120,59 @@ def copy_run(
         NotFoundError: If the source has no such run.
         LeaseError: If a process is writing the run in the target.
         CorruptError: If a part is damaged at the source; all others are copied.
-        DatabaseError: If the run went on in both databases.
+        DatabaseError: If the run went on in both databases, or what was put aside does
+            not go on where the run in the target ends.
     """
-    theirs = source._one("runs", {"_id": run_id})
-    check(theirs, RUN, "runs")
-    ours = None
-    for ours in target._find("runs", {"_id": run_id}, limit=1):
-        check(ours, RUN, "runs")
-    _require_free(target, theirs, ours, lease)
-    _require_whole(source, target, theirs, ours)
-    merged = _merged(theirs, ours, lease)
-    copy = _Copy(source, target, theirs, progress or _ignore)
-    copy.list_checkpoints()
-    is_new = ours is None or _text(merged) != _text(ours)
-    if is_new:
-        copy.list_chunks(ours)
-        if ours is not None and is_ahead(copy.chunks, theirs, ours):
+    for _ in range(_MOST_ROUNDS):
+        copy = _Copy(source, target, run_id, lease, progress or _ignore)
+        if copy.run():
+            copy.raise_faults()
             return
-    copy.run()
-    if is_new:
-        carry_artifacts(source, target, references("runs", theirs))
-        _write_run(target, merged, ours)
-    copy.raise_faults()
+    raise held(target, run_id, "one that another process changes at this moment")
 
 
 class _Copy:
-    """What of a run is still to be copied."""
+    """One attempt to bring a run to the target."""
 
     def __init__(
         self,
         source: DBInterface,
         target: DBInterface,
-        document: Document,
+        run_id: str,
+        lease: Document | None,
         progress: Progress,
     ) -> None:
-        self.chunks = Chunks(source, target, document["_id"])
+        self._theirs = source._one("runs", {"_id": run_id})
+        check(self._theirs, RUN, "runs")
+        self._ours: Document | None = None
+        for self._ours in target._find("runs", {"_id": run_id}, limit=1):
+            check(self._ours, RUN, "runs")
+        require_free(target, self._theirs, self._ours, lease)
+        self._merged = _merged(self._theirs, self._ours, lease)
         self._source = source
         self._target = target
-        self._run: str = document["_id"]
-        self._num_segments = len(document["segments"])
+        self._run = run_id
         self._progress = progress
+        self._chunks = Chunks(source, target, run_id)
         self._checkpoints: list[str] = []
+        self._there: set[str] = set()
         self._faults: list[DatabaseError] = []
 
-    def list_checkpoints(self) -> None:
-        """Find what the target lacks; pins of the source hold there too."""
-        here, there = (_brief(db, self._run) for db in (self._source, self._target))
-        for name, each in here.items():
-            if each["segment"] >= self._num_segments:
-                continue  # Newer than the run's document that is copied.
-            same = there.get(name)
-            if same is None or same["state"] != each["state"]:
-                self._checkpoints.append(name)
-            elif each.get("pinned") and not same.get("pinned"):
-                pin = {"$set": {"pinned": True}}
-                self._target._update("checkpoints", {"_id": name}, pin)
-
-    def list_chunks(self, ours: Document | None) -> None:
-        """Compare the History; after the checkpoints, so that theirs is among it."""
-        self.chunks.read(self._num_segments)
-        if ours is None:
-            self.chunks.drop_remains()
-
-    def run(self) -> None:
-        """Copy what was listed."""
-        done, total = 0, len(self.chunks.missing) + len(self._checkpoints)
-        for batch in _batches(self.chunks.missing):
-            found = self._source._find("history", {"_id": {"$in": batch}})
-            self._target._insert("history", found)
-            done += len(batch)
-            self._progress(self._run, done, total)
-        for name in self._checkpoints:
-            self._copy_checkpoint(name)
-            done += 1
-            self._progress(self._run, done, total)
-        if not total:
-            self._progress(self._run, 0, 0)
+    def run(self) -> bool:
+        """Copy what the target lacks; tell whether all of it is there now."""
+        num_segments = len(self._theirs["segments"])
+        places = self._list_checkpoints(num_segments)
+        # After the checkpoints, so that their History is among it.
+        self._chunks.read(num_segments)
+        require_whole(self._chunks, self._theirs, self._ours, places)
+        is_new = self._ours is None or _text(self._merged) != _text(self._ours)
+        if self._ours is None:
+            self._chunks.drop_remains()
+        elif is_new and is_ahead(self._chunks, self._theirs, self._ours):
+            is_new = False
+            self._chunks.missing, self._checkpoints = self._chunks.lost(), []
+        self._copy_parts()
+        return not is_new or self._finish()
 
     def raise_faults(self) -> None:
         """Raise what was wrong with single checkpoints."""
@@ -200,22 +181,85 @@ class _Copy:
                 f"cannot copy {len(self._faults)} checkpoints of run {self._run!r}; "
                 "the rest is copied",
                 path=self._source.url,
-                got="\n".join(["", *map(str, self._faults)]),
+                got=_listed(self._faults),
             )
+
+    def _list_checkpoints(self, num_segments: int) -> list[Document]:
+        """Find what the target lacks; pins of the source hold there too."""
+        here, there = (_brief(db, self._run) for db in (self._source, self._target))
+        # None that is newer than the run's document.
+        known = {k: each for k, each in here.items() if each["segment"] < num_segments}
+        for name, each in known.items():
+            same = there.get(name)
+            if same is None or same["state"] != each["state"]:
+                self._checkpoints.append(name)
+                continue
+            self._there.add(name)
+            if each.get("pinned") and not same.get("pinned"):
+                pin = {"$set": {"pinned": True}}
+                self._target._update("checkpoints", {"_id": name}, pin)
+        return list(known.values())
+
+    def _copy_parts(self) -> None:
+        done, total = 0, len(self._chunks.missing) + len(self._checkpoints)
+        for batch in batches(self._chunks.here, self._chunks.missing):
+            self._expect()
+            found = self._source._find("history", {"_id": {"$in": batch}})
+            _insert(self._target, "history", found)
+            done += len(batch)
+            self._progress(self._run, done, total)
+        for name in self._checkpoints:
+            self._expect()
+            self._copy_checkpoint(name)
+            done += 1
+            self._progress(self._run, done, total)
+        if not total:
+            self._progress(self._run, 0, 0)
 
     def _copy_checkpoint(self, name: str) -> None:
         for document in self._source._find("checkpoints", {"_id": name}):
+            needed = references("checkpoints", document)
             try:
-                carry_artifacts(
-                    self._source, self._target, references("checkpoints", document)
-                )
+                self._write(needed, partial(_replace, self._target, document))
             except (CorruptError, NotFoundError) as error:
                 # Dropped by its schedule meanwhile, and its artifacts with it?
                 if self._source._count("checkpoints", {"_id": name}):
                     self._faults.append(error)
                 return
-            self._target._delete("checkpoints", {"_id": name})
-            self._target._insert("checkpoints", [document])
+            self._there.add(name)
+
+    def _write(self, needed: set[str], write: Callable[[], bool]) -> bool:
+        """Carry artifacts, then write the document that needs them."""
+
+        def write_safely() -> bool:
+            # Mostly but a look: who slept since may find them cleaned away.
+            carry_artifacts(self._source, self._target, needed)
+            return write()
+
+        carry_artifacts(self._source, self._target, needed)
+        return self._target._transact(write_safely)
+
+    def _expect(self) -> None:
+        """Let nobody clean away, as parts of no run, what was copied so far."""
+        if self._ours is None:
+            expect_run(self._target, self._run)
+
+    def _finish(self) -> bool:
+        """Write the run's document, once all that it needs is there.
+
+        A cleaning took parts away if the copying stood still for longer than its grace
+        period; what is missing is copied in another round then.
+        """
+        self._expect()
+        parts = {"history": self._chunks.here.keys(), "checkpoints": self._there}
+        for collection, ids in parts.items() if self._ours is None else ():
+            if ids - _ids(self._target, collection, self._run):
+                return False
+        needed = references("runs", self._theirs)
+        write = partial(_write_run, self._target, self._merged, self._ours)
+        if not self._write(needed, write):
+            return False
+        return self._ours is not None or run_arrived(self._target, self._run)
 
 
 def _ignore(run_id: str, done: int, total: int) -> None:
@@ -229,9 +273,32 @@ def _brief(db: DBInterface, run_id: str) -> dict[str, Document]:
     return {each["_id"]: each for each in found}
 
 
-def _batches(ids: Sequence[str]) -> Iterable[list[str]]:
-    for start in range(0, len(ids), _BATCH):
-        yield list(ids[start : start + _BATCH])
+def _ids(db: DBInterface, collection: str, run_id: str) -> set[str]:
+    found = db._find(collection, {"run": run_id}, projection={"_id": 1})
+    return {each["_id"] for each in found}
+
+
+def _insert(db: DBInterface, collection: str, documents: list[Document]) -> bool:
+    """Insert all but those that another process brings at this moment.
+
+    Returns:
+        Whether there were no such.
+    """
+    rest = documents
+    while rest:
+        try:
+            db._insert(collection, rest)
+            break
+        except UnavailableError:
+            raise
+        except DatabaseError:
+            wanted = {"_id": {"$in": [each["_id"] for each in rest]}}
+            found = db._find(collection, wanted, projection={"_id": 1})
+            if not found:
+                raise
+            there = {each["_id"] for each in found}
+            rest = [each for each in rest if each["_id"] not in there]
+    return len(rest) == len(documents)
 
 
 def _merged(
@@ -254,53 +321,20 @@ def _text(document: Mapping[str, object]) -> str:
     return dumps(dict(sorted(document.items())))
 
 
-def _write_run(target: DBInterface, merged: Document, ours: Document | None) -> None:
+def _replace(db: DBInterface, checkpoint: Document) -> bool:
+    db._delete("checkpoints", {"_id": checkpoint["_id"]})
+    return _insert(db, "checkpoints", [checkpoint])
+
+
+def _write_run(target: DBInterface, merged: Document, ours: Document | None) -> bool:
+    """Write the document unless another process has written it since it was read."""
     if ours is None:
-        target._insert("runs", [merged])
-        return
+        return _insert(target, "runs", [merged])
     changes = {name: each for name, each in merged.items() if name != "_id"}
     unchanged = {"_id": merged["_id"], "lease": ours["lease"]}
-    if not target._update("runs", unchanged, {"$set": changes}):
-        raise _held(target, merged["_id"], "one that was taken over at this moment")
+    return bool(target._update("runs", unchanged, {"$set": changes}))
 
 
-def _require_free(
-    target: DBInterface,
-    theirs: Document,
-    ours: Document | None,
-    lease: Document | None,
-) -> None:
-    if ours is None or is_expired(ours["lease"]):
-        return
-    held = ours["lease"]
-    # Who spilled a run holds it still, as far as the database knows.
-    was_let_go = held["owner"] == theirs.get("spilled_by") and is_expired(
-        theirs["lease"]
-    )
-    if was_let_go or (lease is not None and lease["owner"] == held["owner"]):
-        return
-    got = f"process {held['pid']} on {held['host']} is writing it"
-    raise _held(target, ours["_id"], got)
-
-
-def _held(target: DBInterface, run_id: str, got: str) -> LeaseError:
-    return LeaseError(
-        f"cannot copy run {run_id!r} to {target.url}",
-        expected="a run that no process is writing there",
-        got=got,
-        fix="stop that process first: ptutils stop " + run_id,
-    )
-
-
-def _require_whole(
-    source: DBInterface, target: DBInterface, theirs: Document, ours: Document | None
-) -> None:
-    """Refuse to copy what was put aside to where the run itself is not."""
-    home = theirs.get("spilled_from")
-    if home is not None and ours is None:
-        raise DatabaseError(
-            f"cannot copy run {theirs['_id']!r} to {target.url}",
-            expected=f"the database that has its beginning: {home}",
-            got=f"only what was put aside in {source.url} while it was out of reach",
-            fix=f"ptutils import {source.url} --db {home}",
-        )
+def _listed(faults: Iterable[PtutilsError]) -> str:
+    """Return errors one below the other, in the column of what was found."""
+    return indent("\n".join(map(str, faults)), " " * _COLUMN).lstrip()

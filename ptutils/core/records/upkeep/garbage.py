@@ -28,7 +28,9 @@ __all__ = [
     "drop_unneeded",
     "each_document",
     "ensure",
+    "expect_run",
     "references",
+    "run_arrived",
 ]
 
 GRACE_S: Final = 3600.0
@@ -137,6 +139,19 @@ def references(collection: str, document: Document) -> set[str]:
     return found
 
 
+def expect_run(db: DBInterface, run_id: str) -> None:
+    """Keep the parts of a run from being cleaned away, for the grace period.
+
+    Its document comes after them; to be called again while they are still coming.
+    """
+    db._update(_ORPHANS, {"_id": run_id}, {"$set": {"seen": now()}}, upsert=True)
+
+
+def run_arrived(db: DBInterface, run_id: str) -> bool:
+    """Expect a run no longer; tell whether its parts were kept until now."""
+    return bool(db._delete(_ORPHANS, {"_id": run_id}))
+
+
 def each_document(
     db: DBInterface,
     collection: str,
@@ -179,10 +194,9 @@ def _remove_orphans(db: DBInterface, before: datetime) -> int:
     noted = {each["_id"]: each["seen"] for each in db._find(_ORPHANS, {})}
     db._delete(_ORPHANS, {"_id": {"$nin": list(orphans)}})
     for run_id in orphans - noted.keys():
-        seen = {"$set": {"seen": now()}}
-        db._update(_ORPHANS, {"_id": run_id}, seen, upsert=True)
+        expect_run(db, run_id)
     old = [run_id for run_id, seen in noted.items() if seen <= before]
-    return sum(_remove_parts(db, run_id) for run_id in orphans.intersection(old))
+    return sum(_remove_parts(db, run_id, before) for run_id in orphans & {*old})
 
 
 def _runs_of_parts(db: DBInterface) -> set[str]:
@@ -197,9 +211,11 @@ def _ids(db: DBInterface, collection: str) -> set[str]:
     return {each["_id"] for each in db._find(collection, {}, projection={"_id": 1})}
 
 
-def _remove_parts(db: DBInterface, run_id: str) -> int:
+def _remove_parts(db: DBInterface, run_id: str, before: datetime) -> int:
     with db._transaction():
+        # In this order: whoever brings the run looks last whether the note is there.
+        if not db._delete(_ORPHANS, {"_id": run_id, "seen": {"$lte": before}}):
+            return 0  # More parts have come meanwhile.
         if db._count("runs", {"_id": run_id}):  # It has come meanwhile.
             return 0
-        db._delete(_ORPHANS, {"_id": run_id})
         return sum(db._delete(collection, {"run": run_id}) for collection in _OF_RUNS)

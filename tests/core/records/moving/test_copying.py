@@ -131,6 +131,7 @@ def test_run_that_went_on_in_both_places_is_refused(make: Make) -> None:
         target.import_runs(source)
     assert source.url in diverged.value.got
     assert target.url in diverged.value.got
+    assert f"ptutils delete {run_id} --db {target.url}" in diverged.value.fix
     assert content(target) == before
 
 

@@ -78,6 +78,7 @@ def test_spill_without_new_points_brings_the_status(make: Make) -> None:
     home, spill = make("a"), make("b")
     spilled(home, spill)
     spill._delete("history", {})
+    spill._delete("checkpoints", {})
     (run,) = home.import_runs(spill)
     assert run.status.phase == "completed"
 
@@ -98,3 +99,55 @@ def test_run_is_not_resumed_where_it_was_put_aside(make: Make) -> None:
     with pytest.raises(DatabaseError, match="cannot resume run") as refused:
         run_of(spill).resume()
     assert refused.value.fix.startswith(f"ptutils import {spill.url}")
+
+
+def behind(home: Any, other: Any) -> None:
+    """Bring a run to another database, without the last of its History."""
+    other.import_runs(home)
+    (last,) = other._find("history", {"path": "loss"}, sort=[("index", -1)], limit=1)
+    other._delete("history", {"index": last["index"]})
+    other._delete("checkpoints", {"chunks": {"$gt": last["index"]}})
+
+
+def test_what_was_put_aside_waits_for_what_came_before(make: Make) -> None:
+    home, spill, other = make("a"), make("b"), make("c")
+    run_id = spilled(home, spill)
+    behind(home, other)
+    before = content(other)
+    with pytest.raises(DatabaseError, match="cannot copy run") as refused:
+        other.import_runs(spill)
+    assert refused.value.got == "none of the pieces 0.1"
+    assert refused.value.fix == (
+        "bring what came before first: ptutils import mongodb://me:***@host/lab "
+        f"--where 'id = {run_id}' --db {other.url}"
+    )
+    assert content(other) == before
+    other.import_runs(home)
+    (run,) = other.import_runs(spill)
+    assert steps_of(run.history) == [1, 2, 3, 4]
+    home.import_runs(spill)
+    assert content(other) == content(home)
+
+
+def test_checkpoint_that_was_put_aside_waits_for_its_history(make: Make) -> None:
+    home, spill, other = make("a"), make("b"), make("c")
+    spilled(home, spill)
+    behind(home, other)
+    spill._delete("history", {})
+    spill.update({}, {"$set": {"chunks": 2}}, many=True, collection="checkpoints")
+    with pytest.raises(DatabaseError, match="cannot copy run") as refused:
+        other.import_runs(spill)
+    assert refused.value.got == "none of the pieces 0.1"
+
+
+def test_what_a_resumed_run_put_aside_waits_for_earlier_segments(make: Make) -> None:
+    home, spill, other = make("a"), make("b"), make("c")
+    run_id = written(home).recorder.run_id
+    behind(home, other)
+    again = resumed(home, run_id, 3)
+    again.recorder.beat()
+    (whole,) = home._find("runs", {})
+    spill._insert("runs", [{**whole, "lease": None, "spilled_from": "home.db"}])
+    with pytest.raises(DatabaseError, match="cannot copy run") as refused:
+        other.import_runs(spill)
+    assert refused.value.got == "none of the pieces 0.1"

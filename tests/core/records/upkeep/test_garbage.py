@@ -13,7 +13,14 @@ import numpy as np
 import pytest
 
 from ptutils.core.records.identity import now
-from ptutils.core.records.upkeep.garbage import GRACE_S, Garbage, collect, ensure
+from ptutils.core.records.upkeep.garbage import (
+    GRACE_S,
+    Garbage,
+    collect,
+    ensure,
+    expect_run,
+    run_arrived,
+)
 from ptutils.db.memory import MemoryInterface
 from ptutils.db.sqlite.interface import SQLiteInterface
 
@@ -153,6 +160,24 @@ def test_parts_of_a_run_that_comes_at_the_last_moment_are_kept() -> None:
     db._insert("orphans", [{"_id": "late", "seen": now() - timedelta(days=1)}])
     assert collect(db).documents == 0
     assert db._count("checkpoints", {}) == 1
+
+
+class Coming(MemoryInterface):
+    """A run of which more parts come between the look and the removal."""
+
+    def _delete(self, collection: str, filter: Any) -> int:
+        if collection == "orphans" and "seen" in filter:
+            expect_run(self, "late")
+        return super()._delete(collection, filter)
+
+
+def test_parts_of_a_run_of_which_more_come_are_kept() -> None:
+    db = Coming()
+    insert_parts(db, "late")
+    db._insert("orphans", [{"_id": "late", "seen": now() - timedelta(days=1)}])
+    assert collect(db).documents == 0
+    assert db._count("checkpoints", {}) == 1
+    assert run_arrived(db, "late")
 
 
 def test_ensured_artifact_that_is_there_is_left_alone(db: Any) -> None:
