@@ -29,8 +29,7 @@ def delete(db: DBInterface, run_id: str) -> None:
     """
     digests = _digests(db, run_id)
     db._transact(lambda: _remove(db, run_id))
-    for collection in ("checkpoints", "history"):
-        db._delete(collection, {"run": run_id})
+    db._delete("history", {"run": run_id})
     drop_unneeded(db, digests, now() - timedelta(seconds=GRACE_S))
 
 
@@ -53,13 +52,9 @@ def _remove(db: DBInterface, run_id: str) -> None:
             got="one that another process took over or deleted at this moment",
             fix="look at it again: ptutils show " + run_id,
         )
-    # A pin that came meanwhile conflicts with this, where there are transactions.
+    # A pin that comes later conflicts with this, or finds no checkpoint any more.
     db._delete("checkpoints", {"run": run_id, "pinned": {"$ne": True}})
-    try:
-        _require_unpinned(db, run_id)
-    except DatabaseError:
-        db._insert("runs", [run])  # Where nothing is rolled back.
-        raise
+    _require_unpinned(db, run_id)
 
 
 def _require_unpinned(db: DBInterface, run_id: str) -> None:
@@ -71,7 +66,7 @@ def _require_unpinned(db: DBInterface, run_id: str) -> None:
             f"cannot delete run {run_id!r}",
             expected="a run without pinned checkpoints",
             got="pins at the steps " + ", ".join(str(each["step"]) for each in pinned),
-            fix="unpin them first: run.unpin()",
+            fix=f"unpin them first: ptutils pin {run_id} --remove",
         )
 
 

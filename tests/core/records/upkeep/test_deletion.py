@@ -114,3 +114,26 @@ def test_run_that_is_taken_over_at_this_moment_is_not_deleted() -> None:
     with pytest.raises(LeaseError, match="cannot delete run") as held:
         run.delete()
     assert "at this moment" in held.value.got
+
+
+class Pinning(MemoryInterface):
+    """Where somebody pins a checkpoint after the look for pins."""
+
+    is_asked = False
+
+    def _delete(self, collection: str, filter: Any) -> int:
+        count = super()._delete(collection, filter)
+        if collection == "runs" and not self.is_asked:
+            self.is_asked = True
+            self._update("checkpoints", {"step": 1}, {"$set": {"pinned": True}})
+        return count
+
+
+def test_run_that_is_pinned_at_this_moment_is_not_deleted() -> None:
+    run = written(Pinning(), 1, 2)
+    with pytest.raises(DatabaseError, match="cannot delete run") as pinned:
+        run.delete()
+    assert pinned.value.got == "pins at the steps 1"
+    assert [each.step for each in run.checkpoints] == [0, 1]
+    run.delete()  # What a transaction did is undone, here the pin with it.
+    assert len(run.db.runs.find()) == 0
