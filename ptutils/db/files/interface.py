@@ -236,7 +236,10 @@ class FileInterface(DBInterface):
         )
 
     def _is_used(self, collection: str) -> bool:
-        return bool(self._matching(collection, {}))
+        try:
+            return bool(self._matching(collection, {}))
+        except CorruptError:
+            return True  # There is something in it.
 
     def _write(
         self, collection: str, identity: bytes, found: Found | None, after: Row | None

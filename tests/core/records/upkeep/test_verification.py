@@ -16,7 +16,7 @@ from ptutils.core.hooks import Fault
 from ptutils.core.records.upkeep.verification import verify
 from ptutils.db.memory import MemoryInterface
 from ptutils.db.sqlite.interface import SQLiteInterface
-from ptutils.errors import CorruptError
+from ptutils.errors import CorruptError, UnavailableError
 from ptutils.meta.status import Phase
 from tests.core.stored import Writer
 
@@ -385,6 +385,70 @@ def test_missing_artifacts_are_told_together() -> None:
     run_id = write_run(db, *range(1, 24))
     db._artifacts.clear()
     (fault,) = db.verify()
+    assert not fault.is_repaired
+    (fault,) = db.verify(repair=True)
+    assert fault.is_repaired
     assert "and 23 more artifacts" in fault.what
     assert fault.affects.endswith("and 3 more")
     assert run_id in fault.affects
+
+
+def test_text_that_cannot_be_read_does_not_hide_the_others(
+    db: SQLiteInterface,
+) -> None:
+    for number in (1, 2, 3):
+        db.save({"_id": number, "pair": (1, 2)})
+    change(db, "documents", {"_id": 3}, **{"_ptutils.types": "{}"})
+    with db._store.writing() as connection:
+        connection.execute("UPDATE documents_1 SET text = '{' WHERE place = 1")
+    first, second = db.verify()
+    assert first.what == "its text is not what was stored"
+    assert second.where == "documents.3"
+
+
+def test_repair_keeps_a_damaged_pack_and_what_is_sound_in_it(
+    db: SQLiteInterface,
+) -> None:
+    identity = db.save({"first": LARGE, "second": LARGE + 1})
+    (pack,) = packs_of(db)
+    flip(pack)
+    left = pack.read_bytes()
+    (fault,) = db.verify(repair=True)
+    (kept,) = (pack.parent / "damaged").iterdir()
+    assert f"kept as {kept}" in fault.what
+    assert kept.read_bytes() == left
+    assert len(db._stored()) == 1
+    db.gc(-60.0)
+    assert kept.exists()
+    db.save({"first": LARGE, "second": LARGE + 1})
+    assert np.array_equal(db.load(identity)["second"], LARGE + 1)
+    assert db.verify() == []
+
+
+class Away(MemoryInterface):
+    """Is out of reach for one of its parts."""
+
+    away = ""
+
+    def _get(self, digest: str) -> Any:
+        if self.away == "artifacts":
+            raise UnavailableError("out of reach")
+        return super()._get(digest)
+
+    def _find(self, collection: str, *which: Any, **how: Any) -> Any:
+        if collection == self.away:
+            raise UnavailableError("out of reach")
+        return super()._find(collection, *which, **how)
+
+
+@pytest.mark.parametrize("away", ["artifacts", "history", "checkpoints"])
+@pytest.mark.parametrize("repair", [False, True])
+def test_database_out_of_reach_is_not_damaged(away: str, repair: bool) -> None:
+    db = Away()
+    write_run(db, 1)
+    db.save({"array": LARGE})
+    db.away = away
+    with pytest.raises(UnavailableError, match="out of reach"):
+        verify(db, repair=repair)
+    db.away = ""
+    assert db.verify() == []
