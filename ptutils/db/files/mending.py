@@ -45,7 +45,7 @@ def mend(
     """
     batch = Batch(folder.root)
     moment = f"{now():%Y%m%d-%H%M%S}-{os.urandom(2).hex()}"
-    name = f"{path.parent.parent.name}.{path.stem}.{moment}"
+    name = f"{path.parent.parent.name[:60]}.{path.stem[:100]}.{moment}"
     aside = folder.root / DAMAGED_FILES / name
     whole = _whole(folder, form, path, row)
     tensors = tensors_beside(path)
