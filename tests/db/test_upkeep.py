@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,16 @@ def test_cleaning_waits_for_a_lock_and_says_who_could_end_it(
         assert db.gc().artifacts == 0
 
 
+TRAINING = """
+import ptutils
+from ptutils.core.records.upkeep import garbage
+from ptutils.core.records.writing import writer
+
+garbage.GRACE_S = writer.GRACE_S = {grace_s}
+ptutils.Session.from_meta(config={config}).run()
+"""
+
+
 def test_every_checkpoint_loads_of_a_run_that_trains_while_others_clean(
     tmp_path: Path,
 ) -> None:
@@ -145,24 +156,28 @@ def test_every_checkpoint_loads_of_a_run_that_trains_while_others_clean(
         {"class": "torch.nn.Linear", "in_features": 64, "out_features": 4096},
         {"class": "torch.nn.Linear", "in_features": 4096, "out_features": 10},
     ]
-    path = str(tmp_path / "runs.db")
+    path, told = str(tmp_path / "runs.db"), tmp_path / "told.txt"
     settings = config(
         dbinterface={"class": "SQLiteInterface", "path": path},
         trainer__model__net={"class": "torch.nn.Sequential", "args": wide},
         schedule__keep={"last": 2},
     )
-    script = (
-        f"import ptutils\nptutils.Session.from_meta(config={dict(settings)!r}).run()"
-    )
-    child = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE)
-    removed = 0
+    grace_s = 3.0  # For writer and cleaner alike: another would be unsafe.
+    script = TRAINING.format(grace_s=grace_s, config=repr(dict(settings)))
+    with told.open("wb") as errors:
+        child = subprocess.Popen([sys.executable, "-c", script], stderr=errors)
+    until, removed = time.monotonic() + 120, 0
     with SQLiteInterface(path) as db:
-        while child.poll() is None:
-            removed += db.gc(2.0).artifacts
-        assert child.communicate()[1] == b""
+        while child.poll() is None and time.monotonic() < until:
+            removed += db.gc(grace_s).artifacts
+            time.sleep(0.05)  # Who cleans without a pause leaves others few moments.
+        child.kill()  # If it hangs.
+        assert (child.wait(), told.read_text()) == (0, "")
         (run,) = db.runs.find()
         assert run.status.phase == "completed"
         for checkpoint in run.checkpoints:
             assert checkpoint.state.trainer.state.step == checkpoint.step
+        assert db.verify() == []
+        removed += db.gc(0.0).artifacts
         assert db.verify() == []
     assert removed > 0

@@ -66,6 +66,9 @@ def test_history_of_another_metric_at_one_place_was_not_lost() -> None:
         target.import_runs(source)
 
 
+MONGO = pytest.param("mongodb", marks=pytest.mark.mongo)
+
+
 class Cleaned(MemoryInterface):
     """Time passes before parts arrive, and it is cleaned meanwhile."""
 
@@ -256,7 +259,7 @@ target.import_runs(source)
 """
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "files"])
+@pytest.mark.parametrize("kind", ["sqlite", "files", MONGO])
 def test_processes_copy_the_same_runs_at_once(
     url_of: Callable[[str, str], str], kind: str
 ) -> None:

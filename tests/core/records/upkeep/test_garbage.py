@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -227,8 +228,10 @@ WRITE = """
 import sys
 import time
 import numpy as np
+from ptutils.core.records.upkeep import garbage
 from ptutils.db.sqlite.interface import SQLiteInterface
 
+garbage.GRACE_S = 2.0
 db = SQLiteInterface(sys.argv[1])
 frozen = np.arange(5000.0)
 until = time.monotonic() + 5
@@ -253,6 +256,7 @@ def test_everything_loads_that_a_process_writes_while_others_clean(
         removed = 0
         while child.poll() is None:
             removed += collect(db, 2.0).artifacts
+            time.sleep(0.02)
             for document in db.find(collection="kept", limit=2):
                 assert len(document["state"]["weights"]) == 4
         number = int(child.communicate()[0])
