@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ptutils.core.results.side_by_side import difference_table
 from ptutils.core.results.table import Table
-from ptutils.meta.plain import differences
+from ptutils.meta.plain import ABSENT, differences
 from ptutils.meta.values import Value
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ class Row:
 class Difference(Mapping[str, dict[str, tuple[Value, Value]]]):
     """What differs between two runs: section -> path -> (ours, theirs).
 
-    Exact: 1, 1.0 and True differ, as do a tuple and a list; NaN equals itself.
+    Exact: 1, 1.0 and True differ, as do a tuple and a list; NaN equals itself. A package
+    that only one of them had imported when it began is no difference.
 
     Attributes:
         ours: The id of the one run.
@@ -82,6 +83,10 @@ def difference_of(ours: Run, theirs: Run) -> Difference:
         for section in _SECTIONS
         for path, (mine, other) in differences(
             _plain(getattr(ours, section)), _plain(getattr(theirs, section))
+        )
+        if not (
+            f"{section}.{path}".startswith("source.packages.")
+            and (mine is ABSENT or other is ABSENT)
         )
     ]
     return Difference(ours.id, theirs.id, rows)

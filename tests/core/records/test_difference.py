@@ -52,6 +52,12 @@ def test_source_and_summary_differ_too() -> None:
     assert "valid.loss.min_step" not in difference["summary"]
 
 
+def test_package_that_one_run_alone_had_imported_is_no_difference() -> None:
+    one = run_with(source={"packages": {"rich": "15.0.0", "torch": "2.1"}})
+    other = run_with(source={"packages": {"numpy": "2.0", "torch": "2.1"}})
+    assert not one.diff(other)
+
+
 def test_rows_follow_the_sections() -> None:
     one = run_with((0.5,), config={"seed": 1}, source={"host": "a"})
     other = run_with(config={"seed": 2}, source={"host": "b"})
