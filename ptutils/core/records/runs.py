@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, overload
 
+from ptutils.core.catalogue import find
 from ptutils.core.records.document import plain_filter
 from ptutils.core.records.identity import now
 from ptutils.core.records.living import truthful
@@ -62,8 +63,9 @@ class Runs:
         """Return the runs that match a MongoDB filter, oldest first by default.
 
         Runs whose process is gone read as ``lost``: they are marked before the search.
-        Those whose documents are damaged are left out: the log ``ptutils`` names them,
-        and so does ``damaged`` of what is returned.
+        Those whose documents are damaged are left out, also where that hides whether
+        they match: the log ``ptutils`` tells of them, and so does ``damaged`` of what
+        is returned.
 
         Args:
             filter: A MongoDB filter document over the fields of a run.
@@ -103,10 +105,10 @@ class Runs:
         # The last characters of the range: every id that starts so lies below them.
         bounds = {"$gte": prefix, "$lt": prefix + "\U0010ffff"}
         found = self._find({"_id": bounds}, limit=6)
-        if not (found or found.damaged) and prefix.isalnum():
-            found = self._find({"_id": {"$regex": f"{prefix}$"}}, limit=6)
-        for error in found.damaged:
-            raise error
+        if not found and prefix.isalnum():
+            found = self._find({"_id": {"$regex": f"{prefix}$"}}, limit=6) or found
+        if not found and found.damaged:
+            raise found.damaged[0]
         if not found:
             raise NotFoundError(
                 f"no run {prefix!r} in {self._db.url}",
@@ -144,8 +146,15 @@ class Runs:
         return Found(copy_runs(self._db, target, ids, progress))
 
     def _find(self, filter: Document, **window: Any) -> Found:
-        documents = truthful(self._db)._find("runs", plain_filter(filter), **window)
-        found, damaged = [], []
+        damaged: list[CorruptError] = []
+        try:
+            source = truthful(self._db)
+            documents = source._find("runs", plain_filter(filter), **window)
+        except CorruptError as error:
+            damaged.append(error)
+            source = truthful(self._legible())
+            documents = source._find("runs", plain_filter(filter), **window)
+        found = []
         for document in documents:
             try:
                 found.append(Run(self._db, document))
@@ -153,12 +162,18 @@ class Runs:
                 damaged.append(error)
         return Found(found, damaged=damaged)
 
+    def _legible(self) -> DBInterface:
+        """Return a copy of those runs whose documents can be read at all."""
+        copy: DBInterface = find("MemoryInterface")()
+        copy._insert("runs", list(self._db._readable("runs")))
+        return copy
+
 
 class Found(Sequence[Run]):
     """Runs that were found, in order.
 
     Attributes:
-        damaged: Why others, which match too, are not among them.
+        damaged: Why others, which match too or may match, are not among them.
     """
 
     def __init__(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import ptutils
 from ptutils.core.records.identity import now
 from ptutils.core.records.runs import Found
 from ptutils.db.memory import MemoryInterface
@@ -192,3 +196,32 @@ def test_runs_of_a_database_are_a_sequence(writer: Writer) -> None:
     assert [run.id for run in runs] == ["0ab", "0ac", "0ad"]
     assert (runs[-1].id, runs["0ac"].id) == ("0ad", "0ac")
     assert [run.id for run in runs[1:]] == ["0ac", "0ad"]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "files"])
+def test_run_that_cannot_be_read_at_all_hides_no_other(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = f"{kind}:{tmp_path / 'lab'}"
+    with ptutils.connect(url) as db:
+        good, bad = Writer(db).create(), Writer(db).create()
+    if kind == "files":
+        (tmp_path / "lab" / "runs" / bad / "run.yaml").write_text("tags: [1")
+    else:
+        with contextlib.closing(sqlite3.connect(tmp_path / "lab")) as connection:
+            texts = connection.execute(
+                "SELECT name FROM sqlite_master WHERE name LIKE 'documents_%'"
+            ).fetchall()
+            for (name,) in texts:
+                connection.execute(
+                    f"UPDATE {name} SET text = '{{' WHERE text LIKE '%{bad}%'"  # noqa: S608
+                )
+            connection.commit()
+    with ptutils.connect(url) as db:
+        found = db.runs.find()
+        assert [run.id for run in found] == [good]
+        assert len(found.damaged) == 1
+        assert "a run is left out" in caplog.text
+        assert db.runs.get(good).id == good
+        with pytest.raises(CorruptError):
+            db.runs.get(bad)
