@@ -32,8 +32,8 @@ class Row:
 class Difference(Mapping[str, dict[str, tuple[Value, Value]]]):
     """What differs between two runs: section -> path -> (ours, theirs).
 
-    Exact: 1, 1.0 and True differ, as do a tuple and a list; NaN equals itself. A package
-    that only one of them had imported when it began is no difference.
+    Exact: 1, 1.0 and True differ, as do a tuple and a list; NaN equals itself. A
+    package that only one of them had imported when it began is no difference.
 
     Attributes:
         ours: The id of the one run.
