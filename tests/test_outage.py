@@ -22,8 +22,7 @@ from tests.terminal import Terminal
 
 pytestmark = pytest.mark.mongo
 
-GONE_S = max(8, times(20))
-"""The first call that nobody answers waits for 5 seconds, whoever makes it."""
+GONE_S = times(20)
 
 
 class Slow(ptutils.Callback):
@@ -76,6 +75,11 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mongod]:
         yield found
 
 
+def hasty(server: Mongod) -> str:
+    """Return the URL with which a call that nobody answers ends soon."""
+    return f"{server.url}&serverSelectionTimeoutMS=300"
+
+
 def whole(run: Any) -> bool:
     """Whether the History has every step once, up to the newest checkpoint."""
     steps = list(run.history["train.loss"].steps)
@@ -83,7 +87,7 @@ def whole(run: Any) -> bool:
 
 
 def test_training_goes_on_while_the_server_is_gone(server: Mongod) -> None:
-    training = Training(server.url, patience_s=60)
+    training = Training(hasty(server), patience_s=60)
     server.kill()
     before = training.session.trainer.step
     time.sleep(GONE_S)
@@ -100,7 +104,7 @@ def test_training_goes_on_while_the_server_is_gone(server: Mongod) -> None:
 def test_training_goes_on_in_a_spill_when_the_server_stays_away(
     server: Mongod, caplog: pytest.LogCaptureFixture
 ) -> None:
-    training = Training(server.url, patience_s=1)
+    training = Training(hasty(server), patience_s=1)
     server.kill()
     training.until(lambda: list(Path().glob("spill-*.db")))
     training.train_on()
@@ -122,7 +126,7 @@ def test_command_line_says_how_to_bring_a_spilled_run_home(
     server: Mongod, tmp_path: Path, terminal: Terminal
 ) -> None:
     found = config(schedule__duration="300 steps", schedule__checkpoint="20 steps")
-    database = {"class": "MongoInterface", "url": server.url, "patience": "1 s"}
+    database = {"class": "MongoInterface", "url": hasty(server), "patience": "1 s"}
     ptutils.Config({**found, "dbinterface": database}).save(tmp_path / "run.yaml")
     program = terminal("-m", "ptutils.cli", "run", "run.yaml")
     db = ptutils.connect(server.url)
@@ -142,7 +146,7 @@ def test_command_line_says_how_to_bring_a_spilled_run_home(
 
 
 def test_end_of_the_training_waits_for_the_server(server: Mongod) -> None:
-    training = Training(server.url, patience_s=60)
+    training = Training(hasty(server), patience_s=60)
     server.kill()
     training.train_on()
     training.session.trainer.interrupt("the test is over")
