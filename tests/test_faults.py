@@ -208,7 +208,7 @@ def test_database_that_is_none_is_refused_and_left_alone(
     make(tmp_path / "runs.db")
     before = files_in(tmp_path)
     done = command(*words)
-    assert_is_one_clear_block(done, "DatabaseError", "runs.db", "of ptutils")
+    assert_is_one_clear_block(done, "DatabaseError", "runs.db", "a SQLite file")
     assert files_in(tmp_path) == before
 
 
