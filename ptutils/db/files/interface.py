@@ -261,7 +261,7 @@ class FileInterface(DBInterface):
 
 def _filled(found: Found) -> Found:
     document = found.whole()
-    return Found(replace(found.row, document=document, is_whole=True))
+    return replace(found, row=replace(found.row, document=document, is_whole=True))
 
 
 def _has_bulk(document: Document) -> bool:

@@ -197,6 +197,13 @@ class DocumentsContract(Contract):
         db._insert("c", [{"a": i} for i in range(5)])
         assert (db._count("c", {}), db._count("c", {"a": {"$lt": 2}})) == (5, 2)
 
+    def test_documents_found_by_an_expression_are_deleted(
+        self, db: DBInterface
+    ) -> None:
+        db._insert("c", [{"_id": 1, "a": 2, "b": 2}, {"_id": 2, "a": 1, "b": 2}])
+        assert db._delete("c", {"$expr": {"$eq": ["$a", "$b"]}}) == 1
+        assert [each["_id"] for each in db._find("c", {})] == [2]
+
     def test_delete_removes_what_is_found(self, db: DBInterface) -> None:
         db._insert("c", [{"_id": i} for i in range(4)])
         assert db._delete("c", {"_id": {"$gte": 2}}) == 2
