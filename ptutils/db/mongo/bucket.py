@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any, Final
 
 from bson import ObjectId
-from pymongo import WriteConcern
 
 from ptutils.core.records.identity import now
 from ptutils.db.mongo.connection import RESERVED, Connection, Documents
@@ -21,7 +20,6 @@ __all__ = ["Bucket"]
 _CHUNK_BYTES: Final = 1 << 20
 _BATCH: Final = 16
 _KEPT: Final = "metadata.damaged"
-_QUICK: Final = WriteConcern(w=1)
 
 
 class Bucket:
@@ -52,10 +50,9 @@ class Bucket:
         """Write a new file, durable and visible as a whole on return."""
         self._make_index()
         identity, size = ObjectId(), 0
-        # The journal and the other servers take writes in order: the last one tells.
+        # Each piece is durable before the next: a server that is killed in between may
+        # lose what it has only acknowledged, and the driver goes on where it was.
         chunks = self.chunks
-        if self._connection.is_real:
-            chunks = chunks.with_options(write_concern=_QUICK)
         batch: list[dict[str, Any]] = []
         for number, chunk in enumerate(_cut(parts)):
             batch.append({"files_id": identity, "n": number, "data": chunk})
