@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -146,7 +147,9 @@ def test_what_was_put_aside_takes_the_older_diff_from_home(
     resumed(home, run_id, 3).end()
     (document,) = home._find("runs", {})
     spill._insert("runs", [{**document, "spilled_from": home.url, "notes": "b"}])
-    monkeypatch.setattr("ptutils.core.records.moving.carrying._FRESH", timedelta(0))
+    fresh = timedelta(seconds=2)
+    monkeypatch.setattr("ptutils.core.records.moving.carrying._FRESH", fresh)
+    time.sleep(2.1)  # What lies at home is old now, and is renewed.
     home.import_runs(spill)
     assert run_of(home).notes == "b"
     assert digest_in(home)
