@@ -31,6 +31,9 @@ Documents: TypeAlias = Collection[dict[str, Any]]
 DURABLE: Final = WriteConcern(w="majority", j=True)
 """On the disks of most of the servers when a write returns."""
 
+_LASTING: Final = ReadConcern("majority")
+"""What is read stays: nobody acts on what a crash of the server takes back."""
+
 RESERVED: Final = "ptutils."
 """What the names of collections begin with that users do not see."""
 
@@ -124,7 +127,7 @@ class Connection:
             codec_options=options,
             read_preference=ReadPreference.PRIMARY,
             write_concern=DURABLE,
-            read_concern=ReadConcern("local"),
+            read_concern=_LASTING,
         )
 
     def _open(self) -> None:

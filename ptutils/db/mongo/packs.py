@@ -136,14 +136,21 @@ class Packs:
         return self._connection.lenient(_INDEX)
 
     def _renewed(self, digests: Sequence[str], moment: datetime) -> Iterator[str]:
-        """Note the time for what is here, whole packs only, and yield the digests."""
+        """Note the time for what is here, whole packs only, and yield the digests.
+
+        What was found counts once the note is durable: another process may have put it
+        there a moment ago, and a server that is killed forgets that.
+        """
         for wanted in _filters(digests):
-            self._index.update_many(wanted, {"$set": {"put": moment}})
             places = list(self._index.find(wanted, {"pack": 1}))
             packs = self._bucket.present({each["pack"] for each in places})
-            for each in places:
-                if each["pack"] in packs:
-                    yield each["_id"]
+            here = [each["_id"] for each in places if each["pack"] in packs]
+            if here and self._note_time(here, moment) == len(here):
+                yield from here
+
+    def _note_time(self, digests: Sequence[str], moment: datetime) -> int:
+        noted = {"$set": {"put": moment}}
+        return self._index.update_many(_among(digests), noted).matched_count
 
     def _note(
         self,
@@ -192,4 +199,8 @@ def _filters(digests: Iterable[str] | None) -> Iterator[Document]:
         return
     rest = iter(digests)
     while some := list(islice(rest, _MANY)):
-        yield {"_id": {"$in": some}}
+        yield _among(some)
+
+
+def _among(digests: Sequence[str]) -> Document:
+    return {"_id": {"$in": list(digests)}}

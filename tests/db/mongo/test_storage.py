@@ -7,9 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import mongomock
@@ -26,7 +24,6 @@ from ptutils.errors import (
     QueryError,
     UnavailableError,
 )
-from tests.mongod import running_mongod
 
 pytestmark = pytest.mark.mongo
 
@@ -326,24 +323,3 @@ def test_repair_forgets_what_is_not_there_at_all(db: MongoInterface) -> None:
     assert db.gc(-60.0).artifacts == 0
     assert db._put([b"a" * 5000]) == [digest]
     assert db.verify() == []
-
-
-def test_file_is_whole_though_the_server_is_killed_while_it_is_written(
-    tmp_path: Path,
-) -> None:
-    with running_mongod(tmp_path / "server", replica_set=True) as server:
-        url = f"{server.url}&serverSelectionTimeoutMS=30000"
-
-        def parts() -> Iterator[bytes]:
-            yield bytes(range(256)) * (17 << 12)  # More than is sent at once.
-            server.kill()
-            server.start()
-            yield b"the end"
-
-        with MongoInterface(url) as db:
-            db.save({"_id": 1})
-            bucket = db._packs._bucket
-            identity = bucket.write("name", parts())
-            size = (17 << 20) + 7
-            found = bytes(bucket.read(identity, 0, size))
-        assert found == bytes(range(256)) * (17 << 12) + b"the end"
