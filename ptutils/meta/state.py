@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from ptutils.errors import MissingNameError, StateMismatchError, nearest
+from ptutils.meta.codec import encode
 from ptutils.meta.codec.mappings import register_mapping
+from ptutils.meta.digest import state_digest
 from ptutils.meta.formats import table as formats
 from ptutils.meta.metamodule import MetaModule
 from ptutils.meta.paths import Trail, lookup, trail
@@ -77,6 +79,22 @@ class State(MetaModule, dict[Any, Any]):
     def paths(self) -> list[str]:
         """Return the dotted path of every leaf, in order; an empty container is one."""
         return [".".join(path) for path in _leaves(self, (), {id(self)})]
+
+    def digest(self) -> str:
+        """Return a text that is equal for States of equal bits, and for no others.
+
+        It depends on values, types, order and sharing alone: not on the process, the
+        machine, or how the State was stored. Where a tensor looks at a part of a larger
+        storage, the bytes between its elements count as well.
+
+        Raises:
+            EncodeError: If something in it cannot be stored exactly.
+
+        Example:
+            >>> State(step=3).digest() == State({"step": 3}).digest()
+            True
+        """
+        return state_digest(encode(self))
 
     def update(self, source: Value = (), /, **values: Value) -> None:
         """Add all pairs of ``source`` and ``values``, as by item."""

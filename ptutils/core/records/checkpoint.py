@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from blake3 import blake3
-
 from ptutils.core.records.document import SIDECAR, seal, stored_artifacts, unseal
 from ptutils.core.records.shape import CHECKPOINT, STORED_STATE, check
 from ptutils.errors import CorruptError, NotFoundError
 from ptutils.meta.codec import Buffer, Encoded, decode, dumps, loads
+from ptutils.meta.codec.slices import content_digest
 from ptutils.meta.config import Config
+from ptutils.meta.digest import stored_digest
 from ptutils.meta.state import State
 from ptutils.meta.values import Document, Value
 
@@ -80,7 +80,7 @@ class Checkpoint:
 
     @property
     def digest(self) -> str:
-        """A digest of the State: equal digests are equal bits."""
+        """That of the State, as ``state.digest()``: equal digests are equal bits."""
         return str(self._document["state"]["digest"])
 
     @property
@@ -147,7 +147,7 @@ def check_state(document: Document) -> None:
     check(document, STORED_STATE, "checkpoints")
     stored = document["state"]
     digests = [_digest(item) for item in document["artifacts"]]
-    found = _state_digest(stored["skeleton"], stored["types"], digests)
+    found = stored_digest(stored["skeleton"], stored["types"], digests)
     if found != stored["digest"]:
         raise CorruptError(
             f"cannot load checkpoint {document['_id']!r}",
@@ -175,7 +175,7 @@ def state_fields(db: DBInterface, encoded: Encoded) -> Document:
         "state": {
             "skeleton": skeleton,
             "types": encoded.types,
-            "digest": _state_digest(skeleton, encoded.types, digests),
+            "digest": stored_digest(skeleton, encoded.types, digests),
         },
         "artifacts": artifacts,
     }
@@ -201,9 +201,4 @@ def decode_fields(
 
 
 def _digest(item: bytes | str) -> str:
-    return item if isinstance(item, str) else blake3(item).hexdigest()
-
-
-def _state_digest(skeleton: str, types: str, digests: Iterable[str]) -> str:
-    text = dumps([skeleton, types, list(digests)])
-    return blake3(text.encode()).hexdigest()
+    return item if isinstance(item, str) else content_digest(item)

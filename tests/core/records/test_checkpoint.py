@@ -76,6 +76,16 @@ def test_digest_does_not_depend_on_the_database(tmp_path: Path) -> None:
     assert len(digests) == 1
 
 
+@pytest.mark.parametrize("content", [SMALL, LARGE])
+def test_digest_is_that_of_the_state_in_memory(
+    writer: Writer, content: dict[str, Any]
+) -> None:
+    state = ptutils.State(content)
+    fields = {"step": 3, "epoch": 0, "why": "manual", "metrics": {}, "elapsed_s": 1.5}
+    checkpoint = Checkpoint(writer.db, writer.recorder.checkpoint(state, fields, None))
+    assert checkpoint.digest == state.digest() == checkpoint.state.digest()
+
+
 def test_small_state_is_whole_in_its_document(writer: Writer) -> None:
     (artifact,) = writer.save(3, **SMALL)["artifacts"]
     assert isinstance(artifact, bytes)
