@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ptutils.core.records.document import SIDECAR, seal, stored_artifacts, unseal
+from ptutils.core.records.artifacts import Storages, groups_of, stored_artifacts
+from ptutils.core.records.document import SIDECAR, seal, unseal
 from ptutils.core.records.shape import CHECKPOINT, STORED_STATE, check
 from ptutils.errors import CorruptError, NotFoundError
 from ptutils.meta.codec import Buffer, Encoded, decode, dumps, loads
-from ptutils.meta.codec.slices import content_digest
+from ptutils.meta.codec.slices import content_digest, joined
 from ptutils.meta.config import Config
 from ptutils.meta.digest import stored_digest
 from ptutils.meta.state import State
@@ -29,7 +30,7 @@ __all__ = [
     "state_fields",
 ]
 
-STATE_HIDDEN = {"state.skeleton": 0, "state.types": 0, "artifacts": 0}
+STATE_HIDDEN = {"state.skeleton": 0, "state.types": 0, "artifacts": 0, "slices": 0}
 """A projection that leaves out a checkpoint's State, but for its digest."""
 
 OLDEST_FIRST = (("segment", 1), ("step", 1), ("chunks", 1), ("created", 1))
@@ -94,10 +95,11 @@ class Checkpoint:
         document = self._document_now()
         check_state(document)
         stored = document["state"]
+        groups = groups_of(document, f"checkpoint {self.id!r}")
         encoded = Encoded(
             document=loads(stored["skeleton"]),
             types=stored["types"],
-            artifacts=tuple(map(self._artifact, document["artifacts"])),
+            artifacts=Storages(groups, self._artifact),
         )
         return State(decode(encoded))
 
@@ -118,11 +120,9 @@ class Checkpoint:
             fix="choose another of run.checkpoints",
         )
 
-    def _artifact(self, item: bytes | str) -> Buffer:
-        if not isinstance(item, str):
-            return item
+    def _artifact(self, digest: str) -> Buffer:
         try:
-            return self._db._get(item)
+            return self._db._get(digest)
         except (CorruptError, NotFoundError) as error:
             raise type(error)(
                 f"cannot load checkpoint {self.id!r}: {error.what}",
@@ -146,7 +146,8 @@ def check_state(document: Document) -> None:
     """
     check(document, STORED_STATE, "checkpoints")
     stored = document["state"]
-    digests = [_digest(item) for item in document["artifacts"]]
+    groups = groups_of(document, f"checkpoint {document['_id']!r}")
+    digests = [joined(list(map(_digest, group))) for group in groups]
     found = stored_digest(stored["skeleton"], stored["types"], digests)
     if found != stored["digest"]:
         raise CorruptError(
@@ -168,16 +169,17 @@ def state_fields(db: DBInterface, encoded: Encoded) -> Document:
     """
     whole = sum(len(item) for item in encoded.artifacts) <= _WHOLE_BYTES
     bound = {"inline_bytes": _WHOLE_BYTES} if whole else {}
-    artifacts = stored_artifacts(encoded.artifacts, db._put, **bound)
+    fields = stored_artifacts(encoded.artifacts, db._put, **bound)
     skeleton = dumps(encoded.document)
-    digests = [_digest(item) for item in artifacts]
+    groups = groups_of(fields, "this State")
+    digests = [joined(list(map(_digest, group))) for group in groups]
     return {
         "state": {
             "skeleton": skeleton,
             "types": encoded.types,
             "digest": stored_digest(skeleton, encoded.types, digests),
         },
-        "artifacts": artifacts,
+        **fields,
     }
 
 

@@ -1,19 +1,19 @@
 """User documents as databases keep them: natural fields, and a sidecar beside.
 
 A stored document is the codec's plain form of what the user saved, plus the reserved
-field ``_ptutils: {types, artifacts}`` where plain values do not tell everything;
-``artifacts`` holds bytes, or the digests of what went into the artifact store.
+field ``_ptutils: {types, artifacts}`` where plain values do not tell everything; see
+:mod:`ptutils.core.records.artifacts` for what the latter is.
 """
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
+from ptutils.core.records.artifacts import Storages, groups_of, stored_artifacts
 from ptutils.errors import EncodeError, QueryError
 from ptutils.meta.codec import Buffer, Encoded, decode, encode, loads
 from ptutils.meta.values import Document, Value
@@ -27,14 +27,12 @@ __all__ = [
     "plain_update",
     "restrict",
     "seal",
-    "stored_artifacts",
     "unseal",
 ]
 
 SIDECAR: Final = "_ptutils"
 """The reserved name of what plain values cannot tell."""
 
-_INLINE_BYTES: Final = 1024
 _LOGICAL: Final = ("$and", "$nor", "$or")
 _CONTAINERS: Final = ("$all", "$in", "$nin")
 
@@ -60,28 +58,9 @@ def seal(document: Document, put: Callable[[Sequence[Buffer]], list[str]]) -> Do
     encoded = encode(document)
     plain: Document = {"_id": encoded.document.pop("_id"), **encoded.document}
     if encoded.types:
-        artifacts = stored_artifacts(encoded.artifacts, put)
-        plain[SIDECAR] = {"types": encoded.types, "artifacts": artifacts}
+        stored = stored_artifacts(encoded.artifacts, put)
+        plain[SIDECAR] = {"types": encoded.types, **stored}
     return plain
-
-
-def stored_artifacts(
-    artifacts: Sequence[Buffer],
-    put: Callable[[Sequence[Buffer]], list[str]],
-    inline_bytes: int = _INLINE_BYTES,
-) -> list[Value]:
-    """Return each artifact as bytes, or as the digest under which ``put`` stored it.
-
-    Args:
-        artifacts: One-dimensional bytes.
-        put: Stores all of the large ones at once.
-        inline_bytes: Up to which size an artifact stays bytes.
-    """
-    large = [item for item in artifacts if len(item) > inline_bytes]
-    digests = iter(put(large) if large else [])
-    return [
-        next(digests) if len(item) > inline_bytes else bytes(item) for item in artifacts
-    ]
 
 
 def unseal(document: Document, get: Callable[[str], Buffer]) -> Document:
@@ -92,30 +71,16 @@ def unseal(document: Document, get: Callable[[str], Buffer]) -> Document:
         get: Returns a large artifact by its digest; asked for those that are needed.
 
     Raises:
-        DecodeError: If the document is damaged.
+        CorruptError: If the document is damaged.
+        DecodeError: Likewise.
     """
     sidecar = document.pop(SIDECAR, None)
     if sidecar is None:
         return document
-    artifacts = _Artifacts(sidecar["artifacts"], get)
+    artifacts = Storages(groups_of(sidecar, "this document"), get)
     encoded = Encoded(document=document, types=sidecar["types"], artifacts=artifacts)
     value: Document = decode(encoded)
     return value
-
-
-class _Artifacts(Sequence[Buffer]):
-    """Artifacts that are read when they are needed."""
-
-    def __init__(self, items: Sequence[Any], get: Callable[[str], Buffer]) -> None:
-        self._items = items
-        self._get = functools.cache(get)
-
-    def __getitem__(self, index: Any) -> Any:
-        item = self._items[index]
-        return self._get(item) if isinstance(item, str) else item
-
-    def __len__(self) -> int:
-        return len(self._items)
 
 
 def is_exact(document: Document) -> bool:

@@ -25,7 +25,8 @@ __all__ = [
 
 _NUMBER: Final = (int, float)
 _TIME: Final[Form] = (None, datetime)
-_SIDECAR: Final[Form] = (None, {"types": str, "artifacts": [(bytes, str)]})
+_ARTIFACTS: Final[dict[str, Form]] = {"artifacts": [(bytes, str)], "slices?": [int]}
+_SIDECAR: Final[Form] = (None, {"types": str, **_ARTIFACTS})
 
 _LEASE: Final[Form] = {
     "owner": str,
@@ -101,7 +102,7 @@ STORED_STATE: Final = Shape(
     {
         "_id": str,
         "state": {"digest": str, "skeleton": str, "types": str},
-        "artifacts": [(bytes, str)],
+        **_ARTIFACTS,
     }
 )
 """Of the collection ``checkpoints``, what only the reader of a State reads."""

@@ -2,7 +2,8 @@
 
 The tensors are named by their path in the State. What is no tensor that fills its
 storage is bytes, named ``_ptutils.<number>``. The JSON is the document, in which every
-artifact is told by its name in the file, its digest and its size.
+artifact is told by its name in the file, its digest and its size. Those in slices have
+one name: they are one tensor of the file.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from ptutils.core.records.artifacts import Group, groups_of
 from ptutils.db.artifacts import digest_of
 from ptutils.db.files.batch import Batch
 from ptutils.db.files.form import Form, Wanted, filling
@@ -158,37 +160,44 @@ class CheckpointForm(Form):
     def _told(self, document: Document) -> list[Document]:
         """Return what the JSON tells of each artifact."""
         told = []
-        for entry, item in zip(
-            self._entries(document), document["artifacts"], strict=True
-        ):
-            is_inline = isinstance(item, bytes)
-            digest = digest_of(item) if is_inline else item
-            each = {"tensor": entry.name, "blake3": digest, "bytes": entry.size}
-            told.append({**each, "inline": True} if is_inline else each)
+        groups = _groups(document)
+        for entry, group in zip(self._entries(document), groups, strict=True):
+            for item in group:
+                digest = digest_of(item) if isinstance(item, bytes) else item
+                size = self._size(item)
+                each = {"tensor": entry.name, "blake3": digest, "bytes": size}
+                is_inline = isinstance(item, bytes)
+                told.append({**each, "inline": True} if is_inline else each)
         return told
 
     def _entries(self, document: Document) -> list[Entry]:
-        state, items = document["state"], document["artifacts"]
-        sizes = [
-            len(item) if isinstance(item, bytes) else self._holding.size(item)
-            for item in items
-        ]
+        state = document["state"]
+        sizes = [sum(map(self._size, group)) for group in _groups(document)]
         return entries_of(loads(state["skeleton"]), state["types"], sizes)
+
+    def _size(self, item: bytes | str) -> int:
+        return len(item) if isinstance(item, bytes) else self._holding.size(item)
 
     def _filling(
         self, document: Document, told: Sequence[Document]
     ) -> Callable[[BinaryIO], None]:
-        artifacts = document["artifacts"]
+        groups = _groups(document)
         header, order = header_of(self._entries(document), metadata_of(told))
 
         def fill(file: BinaryIO) -> None:
             file.write(header)
             for number in order:
-                item = artifacts[number]
-                is_inline = isinstance(item, bytes)
-                file.write(item if is_inline else self._holding.read(item))
+                for item in groups[number]:
+                    content = (
+                        self._holding.read(item) if isinstance(item, str) else item
+                    )
+                    file.write(content)
 
         return fill
+
+
+def _groups(document: Document) -> list[Group]:
+    return groups_of(document, f"checkpoints.{document['_id']}")
 
 
 def tensors_beside(path: Path) -> Path:

@@ -30,6 +30,7 @@ from ptutils.db.files.names import names_in
 from ptutils.db.mapping import MISSING, Maps, unreadable
 from ptutils.errors import CorruptError, NotFoundError
 from ptutils.meta.codec import Buffer
+from ptutils.meta.codec.slices import SLICE_BYTES
 from ptutils.meta.values import Document
 
 __all__ = ["Held", "Holding", "entries_in", "is_digest", "metadata_of"]
@@ -324,8 +325,14 @@ class Holding:
 
 
 def metadata_of(told: Sequence[Document]) -> dict[str, str]:
-    """Return what the header of a checkpoint's file tells of its tensors."""
-    digests = {each["tensor"]: each["blake3"] for each in told}
+    """Return what the header of a checkpoint's file tells of its tensors.
+
+    That is the digest of each, or a list of those of its slices.
+    """
+    slices: dict[str, list[str]] = {}
+    for each in told:
+        slices.setdefault(each["tensor"], []).append(each["blake3"])
+    digests = {name: d if len(d) > 1 else d[0] for name, d in slices.items()}
     inline = [each["tensor"] for each in told if each.get("inline")]
     return {_METADATA: json.dumps({"blake3": digests, "inline": inline})}
 
@@ -371,12 +378,24 @@ def _entries(header: dict[str, Any], start: int, size: int) -> list[Held]:
             raise ValueError(
                 f"{name!r} past the end, at {last} of {size - start} bytes"
             )
-        digest = digests.get(name, name)
-        if is_digest(digest):
-            place = {"offset": start + first, "size": last - first}
-            found.append(Held(digest=digest, is_inline=name in inline, **place))
+        told = digests.get(name, name)
+        pieces = told if isinstance(told, list) else [told]
+        for digest, place in zip(
+            pieces, _cut(start + first, start + last, len(pieces)), strict=True
+        ):
+            if is_digest(digest):
+                found.append(Held(digest=digest, is_inline=name in inline, **place))
     # Of one content twice, the one that is an artifact is the one to know.
     return sorted(found, key=lambda held: not held.is_inline)
+
+
+def _cut(first: int, last: int, count: int) -> list[dict[str, int]]:
+    """Return where each of so many slices lies."""
+    starts = range(first, last, SLICE_BYTES) if count > 1 else [first]
+    if len(starts) != count:
+        raise ValueError(f"{count} slices of {last - first} bytes")
+    size = SLICE_BYTES if count > 1 else last - first
+    return [{"offset": at, "size": min(size, last - at)} for at in starts]
 
 
 def _beside(path: Path) -> Path:

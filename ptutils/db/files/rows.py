@@ -22,6 +22,7 @@ from ptutils.meta.values import Document, Value
 __all__ = ["Row", "check_name", "made_plain", "row_of", "with_place"]
 
 _SIDECAR_NAMES = frozenset({"artifacts", "types"})
+_SLICES = "slices"
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,9 @@ def with_place(document: Document, place: int) -> Document:
     sidecar: Document = {}
     if SIDECAR in document:
         given = document[SIDECAR]
-        is_usual = isinstance(given, dict) and given.keys() == _SIDECAR_NAMES
+        is_usual = (
+            isinstance(given, dict) and given.keys() - {_SLICES} == _SIDECAR_NAMES
+        )
         sidecar = given if is_usual else {"value": given}
     return {**document, SIDECAR: {**sidecar, "place": place}}
 

@@ -99,3 +99,17 @@ class ExactnessContract(Contract):
         assert db.update({"n": 1}, {"$set": {"n": 2}, "$push": {"list": "new"}}) == 1
         assert db.exists({"n": 2, "list": {"$all": ["last", "new"]}})
         assert (db.delete({"n": 2}), db.find()) == (1, [])
+
+    def test_large_array_of_which_little_changed_is_stored_for_little(
+        self, db: DBInterface
+    ) -> None:
+        embedding = np.arange(26_000_000, dtype=np.float32).reshape(26_000, 1000)
+        first = db.save({"embedding": embedding})
+        before = db._stored()
+        embedding[[2, 25_999]] = -1
+        second = db.save({"embedding": embedding})
+        new = [each.size for name, each in db._stored().items() if name not in before]
+        assert len(before) == 7
+        assert sum(new) <= 32 << 20
+        assert np.array_equal(db.load(second)["embedding"], embedding)
+        assert db.load(first)["embedding"][25_999, 999] == 25_999_999

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+from blake3 import blake3
 
 import ptutils
 from ptutils.core.records.checkpoint import Checkpoint, decode_fields, encode_fields
 from ptutils.db.memory import MemoryInterface
 from ptutils.errors import CorruptError, EncodeError, NotFoundError
+from ptutils.meta.digest import stored_digest
 from tests.core.stored import Writer
 
 SMALL = {"weights": torch.arange(300.0), "betas": (0.9, 0.99), "seed": 2**100}
@@ -76,7 +78,9 @@ def test_digest_does_not_depend_on_the_database(tmp_path: Path) -> None:
     assert len(digests) == 1
 
 
-@pytest.mark.parametrize("content", [SMALL, LARGE])
+@pytest.mark.parametrize(
+    "content", [SMALL, LARGE, {"sliced": torch.ones(65 << 20, dtype=torch.uint8)}]
+)
 def test_digest_is_that_of_the_state_in_memory(
     writer: Writer, content: dict[str, Any]
 ) -> None:
@@ -182,6 +186,47 @@ def test_checkpoint_of_a_changed_tree_has_its_own_config(writer: Writer) -> None
     assert Checkpoint(writer.db, document).config == config
     (read, *_) = reversed(writer.db.runs.find()[0].checkpoints)
     assert read.config == config
+
+
+def embedding() -> torch.Tensor:
+    """Return what is stored in slices: 17 MiB more than what is not."""
+    return torch.arange(81 << 18, dtype=torch.int32)
+
+
+def test_large_tensor_of_which_little_changed_is_stored_for_little(
+    writer: Writer,
+) -> None:
+    state = {"embedding": embedding()}
+    assert writer.save(3, **state)["slices"] == [6]
+    before = set(writer.db._stored())
+    state["embedding"][5] = -1
+    checkpoint = Checkpoint(writer.db, writer.save(4, **state))
+    assert len(before) == 6
+    assert len(writer.db._stored()) == 7
+    assert torch.equal(checkpoint.state.embedding, state["embedding"])
+
+
+def test_large_tensor_that_an_older_version_stored_whole_loads(writer: Writer) -> None:
+    checkpoint = stored(writer, embedding=embedding(), small=torch.ones(3))
+    (document,) = writer.db._find("checkpoints", {})
+    stored_state = document["state"]
+    (whole,) = writer.db._put([embedding().numpy().tobytes()])
+    items = [whole, document["artifacts"][-1]]
+    digests = [whole, blake3(items[1]).hexdigest()]
+    digest = stored_digest(stored_state["skeleton"], stored_state["types"], digests)
+    change = {"artifacts": items, "state.digest": digest}
+    writer.db._update("checkpoints", {}, {"$set": change, "$unset": {"slices": ""}})
+    assert torch.equal(checkpoint.state.embedding, embedding())
+
+
+@pytest.mark.parametrize("counts", [[5, 1], [1] * 6, [6, 0], [7, -1], [], ["6", 1]])
+def test_counts_of_slices_that_do_not_fit_are_refused(
+    writer: Writer, counts: list[Any]
+) -> None:
+    checkpoint = stored(writer, embedding=embedding())
+    damage(writer, "slices", lambda _: counts)
+    with pytest.raises(CorruptError, match=checkpoint.id.replace(".", r"\.")):
+        _ = checkpoint.state
 
 
 @pytest.mark.parametrize("value", [[1, 2], (1, 2), {"a": torch.ones(2)}])

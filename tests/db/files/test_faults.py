@@ -10,10 +10,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import safetensors.torch
+import torch
 
 from ptutils.core.records.identity import now
+from ptutils.db.files.holding import entries_in
 from ptutils.db.files.interface import FileInterface
 from ptutils.errors import CorruptError, DatabaseError, NotFoundError, UnavailableError
 from tests.core.stored import killed
@@ -355,3 +359,16 @@ def test_run_of_a_killed_process_is_resumed(tmp_path: Path) -> None:
     killed(recorded.db, recorded.run_id)
     (run,) = recorded.again().runs.find()
     assert run.status.phase == "lost"
+
+
+@pytest.mark.parametrize("pieces", [[], ["0" * 64], ["0" * 64] * 2, ["0" * 64] * 6])
+def test_header_with_wrong_slices_is_no_header(tmp_path: Path, pieces: Any) -> None:
+    path = tmp_path / "a.safetensors"
+    metadata = {"ptutils": json.dumps({"blake3": {"a": pieces}})}
+    tensors = {"a": torch.zeros(65 << 20, dtype=torch.uint8)}
+    safetensors.torch.save_file(tensors, path, metadata)
+    if len(pieces) == 1:
+        assert [each.size for each in entries_in(path)] == [65 << 20]
+        return
+    with pytest.raises(CorruptError, match="slices of 68157440 bytes"):
+        entries_in(path)

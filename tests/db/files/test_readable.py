@@ -62,6 +62,20 @@ def test_hard_tensors_are_named_and_come_back(tmp_path: Path) -> None:
     assert same(dict(checkpoint.state), hard_state())
 
 
+def test_tensor_in_slices_is_one_tensor_of_the_file(tmp_path: Path) -> None:
+    large = {"embedding": torch.arange(65 << 18, dtype=torch.int32)}
+    recorded = Recorded(tmp_path / "lab", **large)
+    tensors = safetensors.torch.load_file(recorded.tensors)
+    assert torch.equal(tensors["embedding"], large["embedding"])
+    told = json.loads(recorded.json.read_text())
+    assert [each["tensor"] for each in told["artifacts"]] == ["embedding"] * 5
+    assert not list((tmp_path / "lab").glob("artifacts/*"))
+    db = recorded.again()
+    assert db.verify() == []
+    (checkpoint,) = db.runs.get(recorded.run_id).checkpoints
+    assert torch.equal(checkpoint.state.embedding, large["embedding"])
+
+
 def test_checkpoint_is_complete_without_the_packs(tmp_path: Path) -> None:
     Recorded(tmp_path / "lab", **hard_state())
     assert not list((tmp_path / "lab").glob("artifacts/*"))
