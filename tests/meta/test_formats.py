@@ -25,7 +25,17 @@ from ptutils.testing.sameness import same
 from ptutils.testing.values import trees
 
 pytestmark = pytest.mark.filterwarnings("ignore:ComplexHalf support")
-SUFFIXES = [".json", ".yaml", ".yml", ".pt", ".safetensors"]
+SUFFIXES = [
+    ".json",
+    ".yaml",
+    ".yml",
+    ".npz",
+    ".pt",
+    ".safetensors",
+    ".h5",
+    ".lmdb",
+    ".tfrecord",
+]
 
 
 def example() -> State:
@@ -179,8 +189,14 @@ def test_a_safetensors_file_of_others_is_read_by_name(tmp_path):
 def test_damaged_metadata_of_a_safetensors_file_is_refused(tmp_path):
     path = tmp_path / "weights.safetensors"
     safetensors.torch.save_file({}, path, metadata={"ptutils": "{}"})
-    with pytest.raises(DecodeError, match="document, types and names"):
+    with pytest.raises(DecodeError, match="blake3, document, types and names"):
         read(path)
+
+
+def test_what_a_safetensors_header_cannot_hold_is_refused(tmp_path):
+    with pytest.raises(FormatError, match="at most 100 MB of text"):
+        write(tmp_path / "state.safetensors", {"text": "x" * 100_000_000})
+    assert list(tmp_path.iterdir()) == []
 
 
 # pt
@@ -206,10 +222,13 @@ def test_a_pt_file_that_needs_code_is_refused(tmp_path):
         read(path)
 
 
-def test_a_pt_file_with_a_damaged_sidecar_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    "parts", [3, {"manifest": "1"}, {"manifest": "1", "artifacts": {"0": 3}}]
+)
+def test_a_pt_file_with_a_damaged_sidecar_is_refused(tmp_path, parts):
     path = tmp_path / "state.pt"
-    torch.save({"_ptutils": {"document": "1"}}, path)
-    with pytest.raises(FormatError, match="document, types and artifacts"):
+    torch.save({"_ptutils": parts}, path)
+    with pytest.raises(DecodeError, match="a manifest and artifacts"):
         read(path)
 
 
@@ -310,7 +329,7 @@ def test_an_unknown_suffix_names_the_nearest(tmp_path):
 
 
 def test_a_missing_suffix_lists_what_there_is(tmp_path):
-    with pytest.raises(FormatError, match=r"\.json, \.pkl"):
+    with pytest.raises(FormatError, match=r"\.bin, \.ckpt, \.h5, \.json"):
         write(tmp_path / "config", {})
 
 

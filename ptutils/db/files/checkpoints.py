@@ -23,7 +23,8 @@ from ptutils.db.files.rows import Row, row_of, with_place
 from ptutils.db.files.texts import as_json, read_json_text
 from ptutils.errors import CorruptError, NotFoundError, PtutilsError
 from ptutils.meta.codec import dumps, loads
-from ptutils.meta.formats.entries import Entry, entries_of, header_of
+from ptutils.meta.formats.entries import Entry, entries_of
+from ptutils.meta.formats.header import header_of
 from ptutils.meta.values import Document, Value
 
 __all__ = ["BULK", "CheckpointForm", "tensors_beside"]

@@ -15,9 +15,10 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from ptutils.errors import FormatError
-from ptutils.meta.codec import Encoded, decode, dumps, encode, loads
+from ptutils.errors import DecodeError, FormatError
+from ptutils.meta.codec import encode
 from ptutils.meta.formats.atomic import replacing
+from ptutils.meta.formats.manifest import brought_back, manifest_of
 from ptutils.meta.formats.table import register_format
 from ptutils.meta.values import Value
 
@@ -101,30 +102,29 @@ def _is_native_tensor(value: torch.Tensor) -> bool:
 
 def _to_codec(value: Value) -> dict[str, Any]:
     encoded = encode(value)
+    names = [str(number) for number in range(len(encoded.artifacts))]
+    contents = (
+        torch.from_numpy(np.frombuffer(artifact, dtype=np.uint8).copy())
+        for artifact in encoded.artifacts
+    )
     return {
-        "document": dumps(encoded.document),
-        "types": encoded.types,
-        "artifacts": [
-            torch.from_numpy(np.frombuffer(artifact, dtype=np.uint8).copy())
-            for artifact in encoded.artifacts
-        ],
+        "manifest": manifest_of(encoded, names),
+        "artifacts": dict(zip(names, contents, strict=True)),
     }
 
 
 def _from_codec(path: Path, parts: Value) -> Value:
     try:
-        encoded = Encoded(
-            document=loads(parts["document"]),
-            types=parts["types"],
-            artifacts=tuple(memoryview(item.numpy()) for item in parts["artifacts"]),
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise FormatError(
+        manifest, artifacts = parts["manifest"], parts["artifacts"]
+        contents = {name: memoryview(artifacts[name].numpy()) for name in artifacts}
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise DecodeError(
             f"cannot read {path}",
-            expected="document, types and artifacts",
+            expected="a manifest and artifacts",
             got=f"{parts!r:.60}",
         ) from error
-    return decode(encoded)
+    return brought_back(path, manifest, contents.__getitem__)
 
 
-register_format(".pt", read=read_pt, write=write_pt)
+for _suffix in (".bin", ".ckpt", ".pt", ".pth"):
+    register_format(_suffix, read=read_pt, write=write_pt)

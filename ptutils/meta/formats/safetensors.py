@@ -3,7 +3,7 @@
 Every storage that one contiguous tensor fills is an entry of the file under the
 tensor's path, with its dtype and sizes, so that any tool can read it. Other storages
 are entries of bytes named ``_ptutils.<number>``. The metadata entry ``ptutils`` holds
-the document, the sidecar and the names of the artifacts.
+the manifest.
 
 Source:
     The layout: https://huggingface.co/docs/safetensors, section Format.
@@ -17,17 +17,19 @@ from typing import Any, Final
 import torch
 from safetensors import SafetensorError, safe_open
 
-from ptutils.errors import DecodeError, FormatError
-from ptutils.meta.codec import Encoded, decode, dumps, encode, loads
-from ptutils.meta.codec.encoded import Buffer
+from ptutils.errors import FormatError
+from ptutils.meta.codec import Buffer, encode
 from ptutils.meta.formats.atomic import replacing
-from ptutils.meta.formats.entries import entries_of, header_of
+from ptutils.meta.formats.entries import entries_of
+from ptutils.meta.formats.header import header_of
+from ptutils.meta.formats.manifest import brought_back, manifest_of
 from ptutils.meta.formats.table import register_format
 from ptutils.meta.values import Value
 
 __all__ = ["read_safetensors", "write_safetensors"]
 
 _METADATA: Final = "ptutils"
+_LONGEST_HEADER: Final = 100_000_000  # bytes; the library reads no longer one
 
 
 def read_safetensors(path: Path) -> Value:
@@ -47,7 +49,7 @@ def read_safetensors(path: Path) -> Value:
         ) from error
     if _METADATA not in metadata:
         return tensors
-    return decode(_encoded(path, loads(metadata[_METADATA]), tensors))
+    return brought_back(path, metadata[_METADATA], lambda name: _content(tensors[name]))
 
 
 def write_safetensors(path: Path, value: Value) -> None:
@@ -55,33 +57,24 @@ def write_safetensors(path: Path, value: Value) -> None:
 
     Raises:
         EncodeError: If a part of the value cannot be stored.
+        FormatError: If what is not in tensors takes more than 100 MB.
     """
     encoded = encode(value)
     sizes = [len(artifact) for artifact in encoded.artifacts]
     entries = entries_of(encoded.document, encoded.types, sizes)
-    told = {
-        "document": encoded.document,
-        "types": encoded.types,
-        "names": [entry.name for entry in entries],
-    }
-    header, order = header_of(entries, {_METADATA: dumps(told)})
+    manifest = manifest_of(encoded, [entry.name for entry in entries])
+    header, order = header_of(entries, {_METADATA: manifest})
+    if len(header) > _LONGEST_HEADER:
+        raise FormatError(
+            f"cannot write {path}",
+            expected="at most 100 MB of text, numbers and small bytes",
+            got=f"{len(header)} bytes of header",
+            fix="hold them in arrays, or choose .npz or .h5",
+        )
     with replacing(path) as file:
         file.write(header)
         for number in order:
             file.write(encoded.artifacts[number])
-
-
-def _encoded(path: Path, told: Value, tensors: dict[str, torch.Tensor]) -> Encoded:
-    try:
-        return Encoded(
-            document=told["document"],
-            types=told["types"],
-            artifacts=tuple(_content(tensors[name]) for name in told["names"]),
-        )
-    except (KeyError, TypeError) as error:
-        raise DecodeError(
-            f"cannot read {path}", expected="document, types and names", got=str(error)
-        ) from error
 
 
 def _content(tensor: torch.Tensor) -> Buffer:

@@ -19,10 +19,18 @@ Writer: TypeAlias = Callable[[Path, Value], None]
 # The modules are loaded when their suffix is first met: torch must not come along
 # with a config file.
 _MODULES = {
+    ".bin": "ptutils.meta.formats.pt",
+    ".ckpt": "ptutils.meta.formats.pt",
+    ".h5": "ptutils.meta.formats.h5",
     ".json": "ptutils.meta.formats.json",
+    ".lmdb": "ptutils.meta.formats.lmdb",
+    ".npz": "ptutils.meta.formats.npz",
     ".pkl": "ptutils.meta.formats.pickle",
     ".pt": "ptutils.meta.formats.pt",
+    ".pth": "ptutils.meta.formats.pt",
     ".safetensors": "ptutils.meta.formats.safetensors",
+    ".tfrecord": "ptutils.meta.formats.tfrecord",
+    ".toml": "ptutils.meta.formats.toml",
     ".yaml": "ptutils.meta.formats.yaml",
     ".yml": "ptutils.meta.formats.yaml",
 }
