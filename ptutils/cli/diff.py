@@ -1,14 +1,15 @@
-"""``ptutils diff``: where two runs differ."""
+"""``ptutils diff``: where two runs differ, or the States of two checkpoints."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import ptutils
-from ptutils.cli.options import Database, Json, RunId, open_database
+from ptutils.cli.options import Database, Json, open_database
 from ptutils.cli.printing import print_json, print_table, say
+from ptutils.cli.states import AtStep, ShowState, checkpoint_of, names_step
 from ptutils.meta.codec import encode
 from ptutils.meta.plain import ABSENT
 from ptutils.meta.values import Document, Value
@@ -19,16 +20,17 @@ _SIDES = ("ours", "theirs")
 
 
 def diff(
-    run: RunId,
+    run: Annotated[str, AtStep],
     other: Annotated[
         str,
         typer.Argument(
-            metavar="OTHER",
+            metavar="OTHER[@STEP]",
             parser=str.lower,
-            help="Another run, in the same way.",
+            help="Another, in the same way.",
             show_default=False,
         ),
     ],
+    state: ShowState = False,
     of: Annotated[
         str | None,
         typer.Option(
@@ -38,10 +40,31 @@ def diff(
     json: Json = False,
     db: Database = None,
 ) -> None:
-    """Show where two runs differ in config, source and summary."""
+    """Show where two runs differ in config, source and summary.
+
+    With steps, or with --state, show which leaves of two checkpoints differ, and by how
+    much.
+    """
     with open_database(db) as database:
         elsewhere = ptutils.connect(of, create=False) if of else database
-        found = database.runs.get(run).diff(elsewhere.runs.get(other))
+        if state or names_step(run) or names_step(other):
+            pair = checkpoint_of(database, run), checkpoint_of(elsewhere, other)
+            _show_states(ptutils.diff(*pair), json)
+        else:
+            found = database.runs.get(run).diff(elsewhere.runs.get(other))
+            _show_runs(found, json)
+
+
+def _show_states(found: Any, json: bool) -> None:
+    if json:
+        print_json(found.to_dict())
+        return
+    if found.changed:
+        print_table(found.table())
+    say(found.summary(), err=True)
+
+
+def _show_runs(found: Any, json: bool) -> None:
     if json:
         print_json({section: _plain(found[section]) for section in found})
     elif found:
