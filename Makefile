@@ -3,7 +3,7 @@
 
 BIN := .venv/bin
 
-.PHONY: demo test soak bench format
+.PHONY: demo test soak fuzz bench format
 
 demo: .venv/examples.installed
 	$(BIN)/ptutils run examples/digits.yaml
@@ -19,7 +19,12 @@ test: .venv/test.installed
 # What chance decides, ten times as often as in the tests.
 soak: .venv/test.installed
 	PTUTILS_SOAK=1 $(BIN)/pytest tests/faults tests/test_outage.py \
-	  tests/db/test_against_mongod.py tests/db/test_hostile_documents.py
+	  tests/db/test_against_mongod.py tests/db/test_hostile_documents.py \
+	  tests/meta/formats/test_killed.py tests/meta/formats/test_elsewhere.py
+
+# "Exact or refused", searched with ten thousand examples per format.
+fuzz: .venv/test.installed
+	PTUTILS_FUZZ=10000 $(BIN)/pytest tests/meta/formats/test_fuzz.py
 
 bench: .venv/bench.installed
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

@@ -13,18 +13,14 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from hypothesis import HealthCheck, given, settings
 
 from ptutils.errors import DecodeError, EncodeError, FormatError
-from ptutils.meta.codec import encode
 from ptutils.meta.formats import read, register_format, write
 from ptutils.meta.formats.atomic import replacing
 from ptutils.meta.metamodule import MetaModule
 from ptutils.meta.state import State
 from ptutils.testing.sameness import same
-from ptutils.testing.values import trees
 
-pytestmark = pytest.mark.filterwarnings("ignore:ComplexHalf support")
 SUFFIXES = [
     ".json",
     ".yaml",
@@ -55,21 +51,6 @@ def test_a_state_comes_back_from_its_file(tmp_path, suffix):
     state = example()
     path = state.save(tmp_path / f"state{suffix}")
     assert same(State.load(path), state)
-
-
-@pytest.mark.parametrize("suffix", SUFFIXES)
-@settings(
-    max_examples=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-@given(trees)
-def test_any_value_comes_back_from_its_file(tmp_path, suffix, value):
-    path = write(tmp_path / f"value{suffix}", value)
-    back, again = encode(read(path)), encode(value)
-    assert same(back.document, again.document)
-    assert back.types == again.types
-    assert [bytes(a) for a in back.artifacts] == [bytes(a) for a in again.artifacts]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

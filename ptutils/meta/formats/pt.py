@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import io
 import pickle
+import struct
+import zipfile
+import zlib
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +36,12 @@ _DTYPES: Final = frozenset({
     torch.complex64, torch.complex128,
 })  # fmt: skip
 _DEEPEST: Final = 50
+_FAULTS: Final = (
+    ArithmeticError, AssertionError, AttributeError, EOFError, ImportError,
+    LookupError, MemoryError, NotImplementedError, RuntimeError, TypeError, ValueError,
+    pickle.UnpicklingError, struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What torch and zipfile raise for damaged files."""
 
 
 def read_pt(path: Path) -> Value:
@@ -43,19 +52,52 @@ def read_pt(path: Path) -> Value:
             could make.
         DecodeError: If it is in the codec's form and damaged.
     """
-    content = path.read_bytes()
+    file = io.BytesIO(path.read_bytes())
     try:
-        value = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        raise FormatError(
-            f"cannot read {path}",
-            expected="a file of torch.save with tensors and plain containers",
-            got=str(error).partition("\n")[0],
-            fix="save the state_dict() alone",
-        ) from error
+        _check(file)
+        value = torch.load(file, map_location="cpu", weights_only=True)
+    except _FAULTS as error:
+        raise _fault(path, file, error) from error
     if type(value) is not dict or value.keys() != {_KEY}:
         return value
     return _from_codec(path, value[_KEY])
+
+
+def _check(file: io.BytesIO) -> None:
+    """Compare the contents of an archive with their checksums, which torch ignores."""
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"a damaged {damaged}")
+    file.seek(0)
+
+
+def _fault(path: Path, file: io.BytesIO, error: Exception) -> FormatError:
+    """Return the error for a file, which names what only code could make."""
+    names = _classes(file)
+    if not names:
+        return FormatError(
+            f"cannot read {path}",
+            expected="a whole file of torch.save",
+            got=str(error).partition("\n")[0] or type(error).__name__,
+            fix="take it from a copy, or save it again",
+        )
+    return FormatError(
+        f"cannot read {path}: it holds objects that code would have to make",
+        expected="tensors and plain containers",
+        got=", ".join(names[:6]) + (", ..." if len(names) > 6 else ""),
+        fix="save the state_dict() alone, or if you know who wrote the file, "
+        "allow these classes by torch.serialization.add_safe_globals",
+    )
+
+
+def _classes(file: io.BytesIO) -> list[str]:
+    file.seek(0)
+    try:
+        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(file))
+    except _FAULTS:
+        return []
 
 
 def write_pt(path: Path, value: Value) -> None:

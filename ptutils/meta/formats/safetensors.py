@@ -26,7 +26,7 @@ from ptutils.meta.formats.manifest import brought_back, manifest_of
 from ptutils.meta.formats.table import register_format
 from ptutils.meta.values import Value
 
-__all__ = ["read_safetensors", "write_safetensors"]
+__all__ = ["read_safetensors", "tensors_in", "write_safetensors"]
 
 _METADATA: Final = "ptutils"
 _LONGEST_HEADER: Final = 100_000_000  # bytes; the library reads no longer one
@@ -39,17 +39,19 @@ def read_safetensors(path: Path) -> Value:
         FormatError: If the file is not in this format.
         DecodeError: If it was written by ptutils and is damaged.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise FormatError(
-            f"cannot read {path}", expected="a safetensors file", got=str(error)
-        ) from error
+    metadata, tensors = _opened(path)
     if _METADATA not in metadata:
         return tensors
     return brought_back(path, metadata[_METADATA], lambda name: _content(tensors[name]))
+
+
+def tensors_in(path: Path) -> dict[str, torch.Tensor]:
+    """Return the tensors of a file by name, whatever else it holds.
+
+    Raises:
+        FormatError: If the file is not in this format.
+    """
+    return _opened(path)[1]
 
 
 def write_safetensors(path: Path, value: Value) -> None:
@@ -75,6 +77,18 @@ def write_safetensors(path: Path, value: Value) -> None:
         file.write(header)
         for number in order:
             file.write(encoded.artifacts[number])
+
+
+def _opened(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise FormatError(
+            f"cannot read {path}", expected="a safetensors file", got=str(error)
+        ) from error
+    return metadata, tensors
 
 
 def _content(tensor: torch.Tensor) -> Buffer:

@@ -29,6 +29,7 @@ _MODULES = {
     ".pt": "ptutils.meta.formats.pt",
     ".pth": "ptutils.meta.formats.pt",
     ".safetensors": "ptutils.meta.formats.safetensors",
+    ".safetensors.index.json": "ptutils.meta.formats.shards",
     ".tfrecord": "ptutils.meta.formats.tfrecord",
     ".toml": "ptutils.meta.formats.toml",
     ".yaml": "ptutils.meta.formats.yaml",
@@ -43,7 +44,8 @@ def register_format(
     """Make files of a suffix readable and writable.
 
     Args:
-        suffix: With its dot, in lower case: ``.json``.
+        suffix: With its dot, in lower case: ``.json``. Of ``.b`` and ``.a.b`` the
+            longer one is taken for a file that ends so.
         read: Returns the value that a file holds.
         write: Writes a value to a path; the file must appear whole or not at all.
         executes: Whether reading runs what the file says, so that it needs trust.
@@ -106,8 +108,12 @@ def write(path: str | os.PathLike[str], value: Value) -> Path:
 
 def _format_of(file: Path) -> tuple[Reader, Writer, bool]:
     suffix = file.suffix.lower()
-    _load(suffix)
-    known = _FORMATS.get(suffix)
+    known = None
+    # The longest suffix wins: .safetensors.index.json is not .json.
+    for start in range(len(file.suffixes)):
+        longer = "".join(file.suffixes[start:]).lower()
+        _load(longer)
+        known = known or _FORMATS.get(longer)
     if known is None:
         names = sorted({*_FORMATS, *_MODULES})
         near = nearest(suffix, names)
