@@ -70,7 +70,7 @@ class Training:
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mongod]:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("ptutils.core.records.writing.recorder._BEAT_S", 0.2)
+    monkeypatch.setattr("ptutils.core.records.writing.heartbeat._BEAT_S", 0.2)
     with running_mongod(tmp_path / "server") as found:
         yield found
 

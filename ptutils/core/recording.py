@@ -134,12 +134,17 @@ class Recording:
         self._asked_why = why
 
     def save(self, why: str) -> None:
-        """Write a checkpoint, between two steps; durable when this returns."""
+        """Take a checkpoint, between two steps; it is written while training goes on.
+
+        Raises:
+            EncodeError: If something in the State cannot be stored exactly.
+            DatabaseError: If what was taken before could not be written.
+        """
         recorder, session = self._recorder, self._session
         if recorder is None:
             return
         why, self._asked_why = self._asked_why or why, ""
-        config, trainer = session.config, session.trainer
+        config, trainer, schedule = session.config, session.trainer, session.schedule
         recorder.checkpoint(
             session.state_dict(),
             {
@@ -150,15 +155,24 @@ class Recording:
                 "elapsed_s": trainer.elapsed_s,
             },
             None if config == self._stored_config else config.state_dict(),
+            None if schedule.keep is None else schedule.retained,
         )
         self.saved_at = trainer.step, trainer.epoch
-        if session.schedule.keep is not None:
-            recorder.prune(session.schedule.retained)
+
+    def flush(self) -> None:
+        """Wait until every checkpoint that was taken is durable.
+
+        Raises:
+            DatabaseError: If one could not be written.
+        """
+        if self._recorder is not None:
+            self._recorder.flush()
 
     def pause(self, reason: str) -> None:
         """Save, and wait until the trainer may go on."""
         status = self._session.status
         self.save("pause")
+        self.flush()
         status.to(Phase.PAUSED, reason)
         self._beat()
         self._session.trainer.wait()

@@ -142,18 +142,29 @@ class Session(Module):
         """Save the whole State. Nothing without a database.
 
         Called while training, say from a callback, it saves when the step in progress
-        is complete, with all that reacts to it.
+        is complete, with all that reacts to it, and training goes on while it is
+        written; :meth:`flush` waits for that. Otherwise it is durable on return.
 
         Args:
             why: What for; part of the checkpoint.
 
         Raises:
+            EncodeError: If something in the State cannot be stored exactly.
             LeaseError: If the run has ended, or another process took it over.
         """
         if self.trainer.ask_for_checkpoint():
             self._recording.name_next(why)
-        else:
-            self._recording.save(why)
+            return
+        self._recording.save(why)
+        self._recording.flush()
+
+    def flush(self) -> None:
+        """Wait until every checkpoint that was taken is durable.
+
+        Raises:
+            DatabaseError: If one could not be written.
+        """
+        self._recording.flush()
 
     def measure_only(self, split: str) -> None:
         """Let :meth:`run` measure a split once, and neither train nor save.

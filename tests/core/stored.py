@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from ptutils.core.records.document import new_id
 from ptutils.core.records.writing.recorder import Recorder
 from ptutils.db.memory import MemoryInterface
+from ptutils.errors import UnavailableError
 from ptutils.meta.history import History
 from ptutils.meta.status import Phase, Status
 
@@ -44,7 +46,20 @@ class Writer:
             "metrics": {},
             "elapsed_s": 0.5 * step,
         }
-        return self.recorder.checkpoint(state or {"step": step}, fields, None)
+        return self.checkpoint(state or {"step": step}, fields, None)
+
+    def checkpoint(self, state: Any, fields: Any, config: Any) -> Any:
+        """Write a checkpoint; return its document, if a database could be reached."""
+        identity = self.recorder.checkpoint(state, fields, config)
+        self.recorder.flush()
+        with contextlib.suppress(UnavailableError):
+            for document in self.recorder.db._find("checkpoints", {"_id": identity}):
+                return document
+        return None
+
+    def prune(self, retained: Any) -> None:
+        """Delete what is not retained, as after a checkpoint."""
+        self.recorder._publisher._prune(self.recorder.run_id, retained)
 
     def end(self) -> None:
         self.status.to(Phase.COMPLETED)

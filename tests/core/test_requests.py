@@ -46,7 +46,7 @@ class Background:
 
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> Iterator[Background]:
-    monkeypatch.setattr("ptutils.core.records.writing.recorder._BEAT_S", 0.02)
+    monkeypatch.setattr("ptutils.core.records.writing.heartbeat._BEAT_S", 0.02)
     changes = {"schedule__duration": "100000 steps", "schedule__checkpoint": "1 epoch"}
     found = config(**changes, schedule__keep={"last": 3})
     background = Background(ptutils.Session.from_meta(config=found))

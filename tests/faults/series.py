@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import ptutils
-from ptutils.core import recording
 from ptutils.core.records.run import Run
-from ptutils.core.records.writing.recorder import Recorder
+from ptutils.core.records.writing import recorder
+from ptutils.core.records.writing.publisher import Publisher, Taken
 from ptutils.meta.status import Phase
-from ptutils.meta.values import Document
 from tests.faults.experiment import COUNT, NOTES, Noting, is_noted, settings
 from tests.faults.processes import Child
 
@@ -113,18 +112,17 @@ def num_steps(run: Run) -> int:
     return len(steps)
 
 
-class _Telling(Recorder):
+class _Telling(Publisher):
     """Tells of each checkpoint that is durable."""
 
     tell: Callable[[Any], object] = id
 
-    def checkpoint(self, *arguments: Any) -> Document:
-        document = super().checkpoint(*arguments)
-        waiting = [entry for writer in self._writers for entry in writer._waiting]
-        if all(entry.document["_id"] != document["_id"] for entry in waiting):
-            digest = document["state"]["digest"]
-            type(self).tell((self.run_id, document["_id"], digest))
-        return document
+    def _published(self, batch: Sequence[Taken]) -> None:
+        super()._published(batch)
+        ids = [taken.document["_id"] for taken in batch]
+        wanted = {"_id": {"$in": ids}}
+        for found in self._writers.db._find("checkpoints", wanted):
+            type(self).tell((found["run"], found["_id"], found["state"]["digest"]))
 
 
 def write(tell: Callable[[Any], object], url: str, is_new: bool, turn: int) -> None:
@@ -136,7 +134,7 @@ def write(tell: Callable[[Any], object], url: str, is_new: bool, turn: int) -> N
         is_new: Whether to begin a new run, or to go on with the newest.
         turn: Makes every other new run a wide one.
     """
-    recording.Recorder = _Telling
+    recorder.Publisher = _Telling
     _Telling.tell = Noting.tell = staticmethod(tell)
     with ptutils.connect(url) as db:
         newest = db.runs.find(sort=[("created", -1)], limit=1)

@@ -13,7 +13,7 @@ from ptutils.meta.codec.storages import Storage
 from ptutils.meta.codec.table import ENTRY_BY_TYPE, Entry, Node, find_type
 from ptutils.meta.values import Value
 
-__all__ = ["FORMAT", "MAX_DEPTH", "Encoder", "encode"]
+__all__ = ["FORMAT", "MAX_DEPTH", "Encoder", "encode", "survey"]
 
 FORMAT: Final = 1
 """The version of the sidecar's format."""
@@ -41,12 +41,29 @@ def encode(value: Value, *, path: str = "") -> Encoded:
         Encoded(document={'betas': [0.9, 0.999]},
             types='{"format":1,"tree":{"in":{"betas":"tuple"}}}', artifacts=())
     """
+    return survey(value, path=path)[0]
+
+
+def survey(value: Value, *, path: str = "") -> tuple[Encoded, list[Storage]]:
+    """Encode a value, and tell of each artifact which memory it is.
+
+    Args:
+        value: As for :func:`encode`.
+        path: Likewise.
+
+    Returns:
+        What :func:`encode` returns, and the storages behind its artifacts in order.
+
+    Raises:
+        EncodeError: As :func:`encode`.
+    """
     encoder = Encoder(path)
     document, tree = encoder.value(value)
     tree = encoder.marked(tree)
-    artifacts = tuple(storage.finish() for storage in encoder.storages.values())
+    storages = list(encoder.storages.values())
+    artifacts = tuple(storage.finish() for storage in storages)
     types = "" if tree is None else dumps({"format": FORMAT, "tree": tree})
-    return Encoded(document=document, types=types, artifacts=artifacts)
+    return Encoded(document=document, types=types, artifacts=artifacts), storages
 
 
 @dataclasses.dataclass(slots=True)

@@ -86,7 +86,7 @@ def test_digest_is_that_of_the_state_in_memory(
 ) -> None:
     state = ptutils.State(content)
     fields = {"step": 3, "epoch": 0, "why": "manual", "metrics": {}, "elapsed_s": 1.5}
-    checkpoint = Checkpoint(writer.db, writer.recorder.checkpoint(state, fields, None))
+    checkpoint = Checkpoint(writer.db, writer.checkpoint(state, fields, None))
     assert checkpoint.digest == state.digest() == checkpoint.state.digest()
 
 
@@ -182,7 +182,7 @@ def test_checkpoint_of_a_changed_tree_has_its_own_config(writer: Writer) -> None
     assert stored(writer).config is None
     fields = {"step": 4, "epoch": 0, "why": "last", "metrics": {}, "elapsed_s": 0.0}
     config = {"class": "Session", "betas": (0.5, 0.6)}
-    document = writer.recorder.checkpoint({}, fields, config)
+    document = writer.checkpoint({}, fields, config)
     assert Checkpoint(writer.db, document).config == config
     (read, *_) = reversed(writer.db.runs.find()[0].checkpoints)
     assert read.config == config

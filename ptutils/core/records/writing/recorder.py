@@ -7,25 +7,21 @@ and the run's status and summary.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from ptutils.core.records.checkpoint import (
-    OLDEST_FIRST,
-    STATE_HIDDEN,
-    encode_fields,
-)
+from ptutils.core.records.checkpoint import encode_fields
 from ptutils.core.records.identity import new_lease, new_run_id, now
 from ptutils.core.records.moving.copying import copy_run
 from ptutils.core.records.series import chunk_documents, plain_summary
+from ptutils.core.records.writing.heartbeat import repeating
+from ptutils.core.records.writing.publisher import Publisher, Retained, Taken
 from ptutils.core.records.writing.taking_over import require_newest, take_over
-from ptutils.core.records.writing.writer import Entry, Writer
+from ptutils.core.records.writing.writer import Entry
 from ptutils.core.records.writing.writers import Writers
-from ptutils.meta.codec import encode
+from ptutils.meta.codec import decode, encode
 from ptutils.meta.history import History
 from ptutils.meta.values import Document, Value
 
@@ -37,12 +33,7 @@ __all__ = ["FORMAT", "Recorder"]
 FORMAT: Final = 2
 """The version of the documents of a run, stored in each."""
 
-_BEAT_S = 2.0
-_BEHIND = 1e-3
-"""How far stored History may lie behind, as a part of the time recorded: the longer a
-run, the fewer the pieces that it is read from."""
 _RETRY_S = 0.2
-_JOIN_S = 10.0
 
 
 def _ignore(request: Document) -> None:
@@ -75,6 +66,7 @@ class Recorder:
         self._segment = 0
         self._chunks = 0
         self._summary: Document = {}
+        self._publisher = Publisher(self._writers, owner)
         self._fault: Exception | None = None
         self._asked: Callable[[Document], None] = _ignore
 
@@ -172,32 +164,19 @@ class Recorder:
             asked: Called with what is asked of the run, by another process or by the
                 recorder itself: see :mod:`ptutils.core.records.verbs.requests`.
         """
-        stop = threading.Event()
         self._asked = asked
 
-        def beat() -> None:
-            started_s = flushed_s = time.monotonic()
-            while not stop.wait(_BEAT_S):
-                now_s = time.monotonic()
-                is_due = now_s - flushed_s >= _BEHIND * (now_s - started_s)
-                flushed_s = now_s if is_due else flushed_s
-                try:
-                    self.beat(is_flush=is_due)
-                except Exception as error:  # noqa: BLE001 - raised at the next save
-                    self._fault = error
-                    lost(str(error))
-                    return
+        def failed(error: Exception) -> None:
+            self._fault = error
+            lost(str(error))
 
-        thread = threading.Thread(target=beat, name="ptutils-heartbeat", daemon=True)
-        thread.start()
         try:
-            yield
+            with repeating(self.beat, failed):
+                yield
         finally:
-            stop.set()
-            thread.join(_JOIN_S)  # It may wait for a server that does not answer.
             self._asked = _ignore
 
-    def beat(self, *, is_flush: bool = True) -> None:
+    def beat(self, is_flush: bool = True) -> None:
         """Renew the lease; write status, summary and the points that came since.
 
         What is asked of the run is passed on.
@@ -216,73 +195,59 @@ class Recorder:
         self._see_request()
 
     def checkpoint(
-        self, state: Value, fields: Document, config: Value | None
-    ) -> Document:
-        """Write a checkpoint; it is durable and visible when this returns.
+        self,
+        state: Value,
+        fields: Document,
+        config: Value | None,
+        retained: Retained | None = None,
+    ) -> str:
+        """Take a checkpoint of this moment; it is written while training goes on.
 
-        For a database that is out of reach a copy of it waits.
+        It waits while too much is on its way already. After :meth:`flush` it is
+        durable and visible, but where a database is out of reach: there it waits.
 
         Args:
             state: The Session's State.
             fields: ``step``, ``epoch``, ``why``, ``metrics``, ``elapsed_s``.
             config: The config, if it is no longer the run's.
+            retained: Chooses from the run's checkpoints, oldest first, whose to keep
+                once this one is durable; all by default.
 
         Returns:
-            The document; without its State where that waits to be stored.
+            The id of the checkpoint.
 
         Raises:
             EncodeError: If something in the State cannot be stored exactly.
-            DatabaseError: If the last database refuses it, or refused what came before.
+            DatabaseError: If the last database refused what came before.
         """
         self.raise_fault()
-        encoded = encode(state)
-        staged: dict[Writer, Entry] = {}
-        whole = partial(Entry, collection="checkpoints", config=config)
-        for writer in self._writers:
-            with self._writers.guarding(writer):
-                # The bulk goes first and alone: the lease is renewed meanwhile.
-                staged[writer] = writer.stage(whole(document={}, state=encoded))
+        snapshot = self._publisher.take(state)
+        if config is not None:
+            config = decode(encode(config, path="config"))  # As it is now.
         with self._writers.lock:
-            taken = self._taken()
+            self._writers.add(self._taken())
             document = self._checkpoint_document(fields)
-            entries = {
-                # One that took another's place meanwhile has nothing staged yet.
-                writer: (staged.get(writer) or whole(document={}, state=encoded)).named(
-                    document
-                )
-                for writer in self._writers
-            }
-            for writer, entry in entries.items():
-                writer.add([*taken, entry])
-        try:
-            self._writers.send(new_lease(self._owner), patiently=True)
-        except BaseException:
-            for writer, entry in entries.items():
-                writer.withdraw(entry)
-            raise
-        for writer, entry in entries.items():
-            writer.keep(entry)  # Training goes on and changes the tensors.
-        first, *_ = entries.values()
-        return first.document
+        self._publisher.put(
+            Taken(
+                document=document, snapshot=snapshot, config=config, retained=retained
+            )
+        )
+        return str(document["_id"])
 
-    def prune(self, retained: Callable[[list[Document]], set[str]]) -> None:
-        """Delete the checkpoints that are not retained.
+    def flush(self) -> None:
+        """Wait until every checkpoint that was taken is written.
 
-        Their artifacts stay in the database until it is cleaned.
-
-        Args:
-            retained: Chooses from the run's checkpoints, oldest first, whose to keep.
+        Raises:
+            DatabaseError: If the last database refused one.
         """
-        for writer in self._writers:
-            if not writer.is_away:
-                with self._writers.guarding(writer):
-                    _prune(writer.db, self.run_id, retained)
+        self._publisher.flush()
 
     def finish(self) -> None:
         """Write what is left and let go of the run; durable when this returns.
 
         It waits for a database that is out of reach, within the bound.
         """
+        self._publisher.close()
         self._write(new_lease(self._owner))  # Faults of it are told by the last one.
         self._write(None)
         while self._writers.is_waiting:
@@ -344,17 +309,3 @@ class Recorder:
                 seen = {"_id": self.run_id, "request.id": request["id"]}
                 first.db._update("runs", seen, {"$set": {"request": None}})
                 self._asked(request)
-
-
-def _prune(
-    db: DBInterface, run_id: str, retained: Callable[[list[Document]], set[str]]
-) -> None:
-    stored = db._find(
-        "checkpoints", {"run": run_id}, sort=OLDEST_FIRST, projection=STATE_HIDDEN
-    )
-    kept = retained(stored)
-    ids = [document["_id"] for document in stored if document["_id"] not in kept]
-    if ids:
-        # One that was pinned at this moment stays.
-        with db._transaction():
-            db._delete("checkpoints", {"_id": {"$in": ids}, "pinned": False})

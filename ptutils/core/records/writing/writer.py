@@ -61,10 +61,6 @@ class Entry:
         artifacts = stored if self.state is None else self.state.artifacts
         return self.num_points * _POINT_BYTES + sum(map(len, artifacts))
 
-    def named(self, document: Document) -> Entry:
-        """Return the entry with further fields, the first to be written."""
-        return replace(self, document={**document, **self.document})
-
     def stored(self, db: DBInterface) -> Entry:
         """Return the entry with all that it refers to durable, and no garbage yet."""
         # A writer that slept may find its artifacts gone: nothing referred to them.
@@ -79,13 +75,6 @@ class Entry:
     def moved(self) -> Entry:
         """Return the entry for another database, where nothing of it is stored yet."""
         return replace(self, stored_s=0.0)
-
-    def kept(self) -> Entry:
-        """Return the entry with bytes of its own, whatever becomes of the tensors."""
-        state = self.state and replace(
-            self.state, artifacts=tuple(map(bytes, self.state.artifacts))
-        )
-        return replace(self, state=state)
 
 
 class Writer:
@@ -131,7 +120,7 @@ class Writer:
         return sum(entry.num_points for entry in self._waiting)
 
     def stage(self, entry: Entry) -> Entry:
-        """Store what a checkpoint refers to, or keep a copy of it.
+        """Store what a checkpoint refers to, unless the database is out of reach.
 
         Raises:
             DatabaseError: If the database refuses.
@@ -141,22 +130,22 @@ class Writer:
                 return entry.stored(self.db)
             except UnavailableError:
                 self._note_absence()
-        return entry.kept()
+        return entry
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Let documents wait for the next :meth:`write`."""
         with self._queueing:
             self._waiting += entries
 
-    def keep(self, entry: Entry) -> None:
-        """Give a document that still waits bytes of its own; see :meth:`Entry.kept`."""
-        with self._queueing:
-            self._waiting = [e.kept() if e is entry else e for e in self._waiting]
-
     def withdraw(self, entry: Entry) -> None:
         """Let a document wait no longer, if it does."""
         with self._queueing:
             self._waiting = [each for each in self._waiting if each is not entry]
+
+    def has(self, entry: Entry) -> bool:
+        """Return whether a document still waits."""
+        with self._queueing:
+            return any(each is entry for each in self._waiting)
 
     def hand_over(self, other: Writer) -> None:
         """Let another writer write what waits here."""

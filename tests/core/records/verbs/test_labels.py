@@ -106,7 +106,7 @@ def test_checkpoint_pinned_while_the_writer_chooses_stays(writer: Writer) -> Non
         run.pin(1)
         return {stored[-1]["_id"]}
 
-    writer.recorder.prune(retained)
+    writer.prune(retained)
     assert [each.step for each in run.checkpoints] == [1, 2]
 
 

@@ -7,7 +7,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from ptutils.core.records.identity import new_lease
 from ptutils.core.records.run import place_of
@@ -41,7 +43,7 @@ def writer() -> Writer:
 @pytest.fixture
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the heart beat fast."""
-    monkeypatch.setattr("ptutils.core.records.writing.recorder._BEAT_S", 0.005)
+    monkeypatch.setattr("ptutils.core.records.writing.heartbeat._BEAT_S", 0.005)
 
 
 def stored(writer: Writer) -> list[int]:
@@ -155,10 +157,10 @@ def test_checkpoints_that_are_not_retained_are_deleted(writer: Writer) -> None:
         seen.extend(document["step"] for document in stored)
         return {stored[-1]["_id"]}
 
-    writer.recorder.prune(retained)
+    writer.prune(retained)
     assert seen == [1, 2, 3]
     assert [each.step for each in writer.db.runs.find()[0].checkpoints] == [3]
-    writer.recorder.prune(retained)
+    writer.prune(retained)
     assert writer.db._count("checkpoints", {}) == 1
 
 
@@ -167,7 +169,7 @@ def test_pruning_leaves_other_runs_alone(writer: Writer) -> None:
     other = Writer(writer.db)
     other.create()
     other.save(1)
-    writer.recorder.prune(lambda stored: set())
+    writer.prune(lambda stored: set())
     assert [d["run"] for d in writer.db._find("checkpoints", {})] == [
         other.recorder.run_id
     ]
@@ -257,7 +259,7 @@ def test_heart_writes_points_while_the_block_runs(writer: Writer) -> None:
 def test_heart_of_a_long_run_writes_points_less_often(
     writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ptutils.core.records.writing.recorder._BEHIND", 1000.0)
+    monkeypatch.setattr("ptutils.core.records.writing.heartbeat._BEHIND", 1000.0)
     before = document_of(writer)
     with writer.recorder.beating(pytest.fail):
         writer.record(1, 2)
@@ -303,3 +305,58 @@ def test_heart_that_lost_the_run_tells_so(writer: Writer) -> None:
     with pytest.raises(LeaseError, match="another process took the run over"):
         writer.recorder.raise_fault()
     writer.recorder.raise_fault()
+
+
+def test_checkpoints_are_of_their_moment_though_everything_changes_at_once(
+    writer: Writer,
+) -> None:
+    weights, numbers, text = torch.zeros(50), np.zeros(50), bytearray(50)
+    state = {"weights": weights, "numbers": numbers, "text": text, "list": [0]}
+    fields = {"epoch": 0, "why": "schedule", "metrics": {}, "elapsed_s": 0.0}
+    for step in range(1000):
+        writer.recorder.checkpoint(state, {"step": step, **fields}, None)
+        weights += 1
+        numbers += 1
+        text[0] = (step + 1) % 256
+        state["list"][0] = step + 1
+    writer.recorder.flush()
+    found = writer.db.runs.find()[0].checkpoints
+    assert len(found) == 1000
+    for step, each in enumerate(found):
+        taken = each.state
+        assert taken.weights.eq(step).all()
+        assert (taken.numbers == step).all()
+        assert (taken.text[0], taken["list"]) == (step % 256, [step])
+
+
+def test_large_checkpoint_is_of_its_moment_too(writer: Writer) -> None:
+    weights = torch.zeros(1_000_000)
+    fields = {"epoch": 0, "why": "schedule", "metrics": {}, "elapsed_s": 0.0}
+    for step in range(5):
+        writer.recorder.checkpoint({"w": weights}, {"step": step, **fields}, None)
+        weights += 1
+    writer.recorder.flush()
+    for step, each in enumerate(writer.db.runs.find()[0].checkpoints):
+        assert each.state.w.eq(step).all()
+
+
+def test_checkpoint_that_failed_is_told_at_the_next(writer: Writer) -> None:
+    fields = {"step": 1, "epoch": 0, "why": "last", "metrics": {}, "elapsed_s": 0.0}
+    writer.db.fails = "checkpoints"
+    writer.recorder.checkpoint({}, fields, None)
+    writer.recorder._publisher._saver._changed.acquire()
+    saver = writer.recorder._publisher._saver
+    saver._changed.wait_for(lambda: not saver._in_flight)
+    saver._changed.release()
+    with pytest.raises(DatabaseError, match="a hiccup"):
+        writer.recorder.checkpoint({}, fields, None)
+    assert writer.save(2)["step"] == 2
+
+
+def test_run_whose_last_checkpoint_failed_is_not_over(writer: Writer) -> None:
+    fields = {"step": 1, "epoch": 0, "why": "last", "metrics": {}, "elapsed_s": 0.0}
+    writer.db.fails = "checkpoints"
+    writer.recorder.checkpoint({}, fields, None)
+    with pytest.raises(DatabaseError, match="a hiccup"):
+        writer.end()
+    assert document_of(writer)["lease"] is not None

@@ -136,7 +136,7 @@ def test_checkpoint_waits_as_it_was_when_it_was_taken(away: Writer, size: int) -
 
 def test_checkpoint_with_a_config_of_its_own_waits_too(away: Writer) -> None:
     fields = {"step": 2, "epoch": 0, "why": "manual", "metrics": {}, "elapsed_s": 1.0}
-    away.recorder.checkpoint({}, fields, {"betas": (1, 2)})
+    away.checkpoint({}, fields, {"betas": (1, 2)})
     away.db.is_away = False
     away.recorder.beat()
     (checkpoint,) = run_in(away.db).checkpoints
@@ -164,7 +164,7 @@ def test_end_whose_answer_was_lost_is_an_end(away: Writer) -> None:
 
 def test_database_that_is_away_is_not_asked_to_prune(away: Writer) -> None:
     away.save(2)
-    away.recorder.prune(lambda stored: pytest.fail("it was asked"))
+    away.prune(lambda stored: pytest.fail("it was asked"))
 
 
 def test_end_waits_until_the_database_is_back(
@@ -316,7 +316,7 @@ def test_value_that_cannot_be_stored_is_an_error_with_several_databases(
     writer.create()
     fields = {"step": 1, "epoch": 0, "why": "manual", "metrics": {}, "elapsed_s": 1.0}
     with pytest.raises(EncodeError):
-        writer.recorder.checkpoint(state, fields, config)
+        writer.checkpoint(state, fields, config)
     assert len(list(writer.recorder._writers)) == 2
 
 

@@ -1,0 +1,169 @@
+"""Publisher: checkpoints on their way from a snapshot to every database of a run.
+
+A snapshot is taken on the training thread. One other thread stores what it refers to,
+makes it durable, then inserts the checkpoint, which is visible from then on, and drops
+those that it replaces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from ptutils.core.records.checkpoint import OLDEST_FIRST, STATE_HIDDEN
+from ptutils.core.records.identity import new_lease
+from ptutils.core.records.writing.saver import Saver
+from ptutils.core.records.writing.snapshot import Snapshot, Snapshots
+from ptutils.core.records.writing.writer import Entry, Writer
+from ptutils.core.records.writing.writers import Writers
+from ptutils.meta.values import Document, Value
+
+if TYPE_CHECKING:
+    from ptutils.core.dbinterface import DBInterface
+
+__all__ = ["Publisher", "Retained", "Taken"]
+
+Retained: TypeAlias = Callable[[list[Document]], set[str]]
+"""Chooses from a run's checkpoints, oldest first, the ids of those that stay."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """A checkpoint that was taken and is still to be written.
+
+    Attributes:
+        document: Its fields, but for the State.
+        snapshot: The State.
+        config: The config, if it is no longer the run's.
+        retained: Whose to keep once it is durable; None keeps all.
+    """
+
+    document: Document
+    snapshot: Snapshot
+    config: Value | None
+    retained: Retained | None
+
+    @property
+    def size_bytes(self) -> int:
+        """How much memory it holds."""
+        return self.snapshot.size_bytes
+
+    def entry(self) -> Entry:
+        """Return what a database is to be given."""
+        return Entry(
+            collection="checkpoints",
+            document=self.document,
+            config=self.config,
+            state=self.snapshot.encoded,
+        )
+
+
+class Publisher:
+    """Takes and publishes the checkpoints of one run.
+
+    Args:
+        writers: Of the run.
+        owner: Under which it is held.
+    """
+
+    def __init__(self, writers: Writers, owner: str) -> None:
+        self._writers = writers
+        self._owner = owner
+        self._snapshots = Snapshots()
+        self._size_bytes = 0
+        self._saver = Saver(self._publish)
+
+    def take(self, state: Value) -> Snapshot:
+        """Return a snapshot; wait first while too much is on its way already.
+
+        Raises:
+            EncodeError: If something in the State cannot be stored exactly.
+            DatabaseError: If the last database refused what came before.
+        """
+        self._saver.make_room(self._size_bytes)
+        snapshot = self._snapshots.take(state)
+        self._size_bytes = snapshot.size_bytes
+        return snapshot
+
+    def put(self, taken: Taken) -> None:
+        """Let a checkpoint be written in the background.
+
+        Raises:
+            DatabaseError: If the last database refused what came before.
+        """
+        self._saver.put(taken)
+
+    def flush(self) -> None:
+        """Wait until all is written that can be.
+
+        Raises:
+            DatabaseError: If the last database refused it.
+        """
+        self._saver.flush()
+
+    def close(self) -> None:
+        """Flush, and end the thread.
+
+        Raises:
+            DatabaseError: As :meth:`flush`.
+        """
+        self._saver.close()
+
+    def _publish(self, batch: Sequence[Taken]) -> None:
+        """Write checkpoints to each database; called on the saver's thread."""
+        staged: list[dict[Writer, Entry]] = []
+        for taken in batch:
+            entries = dict.fromkeys(self._writers, taken.entry())
+            for writer in list(entries):
+                with self._writers.guarding(writer):
+                    # The bulk goes first and alone: the lease is renewed meanwhile.
+                    entries[writer] = writer.stage(entries[writer])
+            staged.append(entries)
+        with self._writers.lock:
+            added = [
+                # One that took another's place meanwhile has nothing staged yet.
+                (writer, entries.get(writer) or taken.entry())
+                for taken, entries in zip(batch, staged, strict=True)
+                for writer in self._writers
+            ]
+            for writer, entry in added:
+                writer.add([entry])
+        try:
+            self._writers.send(new_lease(self._owner), patiently=True)
+        except BaseException:
+            for writer, entry in added:
+                writer.withdraw(entry)
+            raise
+        if not any(writer.has(entry) for writer, entry in added):
+            self._published(batch)
+
+    def _published(self, batch: Sequence[Taken]) -> None:
+        """Let go of what checkpoints that are durable now replace."""
+        for taken in batch:
+            self._snapshots.reuse(taken.snapshot)
+        *_, last = batch
+        if last.retained is not None:
+            self._prune(last.document["run"], last.retained)
+
+    def _prune(self, run_id: str, retained: Retained) -> None:
+        """Delete the checkpoints that are not retained.
+
+        Their artifacts stay in the database until it is cleaned.
+        """
+        for writer in self._writers:
+            if not writer.is_away:
+                with self._writers.guarding(writer):
+                    _prune(writer.db, run_id, retained)
+
+
+def _prune(db: DBInterface, run_id: str, retained: Retained) -> None:
+    stored = db._find(
+        "checkpoints", {"run": run_id}, sort=OLDEST_FIRST, projection=STATE_HIDDEN
+    )
+    kept = retained(stored)
+    ids = [document["_id"] for document in stored if document["_id"] not in kept]
+    if ids:
+        # One that was pinned at this moment stays.
+        with db._transaction():
+            db._delete("checkpoints", {"_id": {"$in": ids}, "pinned": False})
