@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
 from ptutils.cli.main import main
 from ptutils.core.dbinterface import DBInterface
 from ptutils.core.records.run import Run
 from ptutils.db.memory import MemoryInterface
+from ptutils.db.mongo.interface import MongoInterface
 from ptutils.db.sqlite.interface import SQLiteInterface
 from ptutils.errors import DatabaseError, PtutilsError
 from ptutils.meta.codec import dumps
@@ -50,7 +52,7 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     if event == "import" and str(arguments[0]).startswith("planted"):
         _watching[-1].append(f"import {arguments[0]}")
     elif event.startswith(FORBIDDEN) and event not in HARMLESS:
-        _watching[-1].append(f"{event} {arguments!r:.100}")
+        _watching[-1].append(f"{event} {arguments!r:.300}")
 
 
 sys.addaudithook(_audit)
@@ -203,6 +205,28 @@ def test_changed_files_are_refused_or_valid(original: Stored, planted: Path) -> 
             faults = read_all(db)
         assert (case, faults, seen) == (case, [], [])
     assert not planted.exists()
+
+
+@pytest.mark.mongo
+def test_changed_documents_on_a_server_are_refused_or_valid(
+    original: Stored, planted: Path, mongo: MongoClient[Any]
+) -> None:
+    host, port = mongo.address or ("", 0)
+    url = f"mongodb://{host}:{port}/hostile"
+    for case in range(CASES // 10):
+        mongo.drop_database("hostile")
+        documents = hostile(original, random.Random(case))  # noqa: S311
+        with MongoInterface(url) as db, watched() as seen, bounded():
+            faults = read_all(db) if fill(db, documents) else []
+        others = [each for each in seen if not is_of_client(each, port)]
+        assert (case, faults, others) == (case, [], [])
+    assert not planted.exists()
+
+
+def is_of_client(event: str, port: int) -> bool:
+    """Return whether an event is a client's connection to our server."""
+    is_new = event.startswith("socket.__new__")
+    return is_new or (event.startswith("socket.") and f"127.0.0.1', {port}" in event)
 
 
 def scribble(path: Path, documents: Stored, chance: random.Random) -> None:

@@ -36,8 +36,8 @@ class Child:
         told.close()
         self._told.recv()  # It runs.
 
-    def until_told(self, timeout_s: float = 60.0) -> None:
-        """Wait until it has told something."""
+    def until_told(self, timeout_s: float = 150.0) -> None:
+        """Wait until it has told something; a server may keep 90 s what was killed."""
         assert self._told.poll(timeout_s)
 
     def kill(self) -> list[Any]:

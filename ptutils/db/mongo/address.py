@@ -28,6 +28,11 @@ _SECRET_OPTION: Final = re.compile(
     r"((?:tlsCertificateKeyFilePassword|authMechanismProperties|proxyPassword)=)[^&]*",
     re.IGNORECASE,
 )
+_TRUSTING_OPTION: Final = re.compile(
+    r"[?&]((?:tlsInsecure|tlsAllowInvalidCertificates|tlsAllowInvalidHostnames)=true)"
+    r"(?=&|$)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -76,6 +81,11 @@ class Address:
 
     def __repr__(self) -> str:
         return f"Address({self.url!r})"
+
+    @property
+    def trusting(self) -> list[str]:
+        """The options by which no, or any, certificate proves who the server is."""
+        return _TRUSTING_OPTION.findall(self._full)
 
     def to_connect(self) -> str:
         """Return the URL to connect to, secrets included; reads the environment.

@@ -10,7 +10,7 @@ from pymongo.errors import PyMongoError
 
 from ptutils.db.filters.update import compile_update
 from ptutils.db.mongo.failures import does_not_fit
-from ptutils.db.mongo.marks import WHOLE, check_paths, named, place_of, stripped
+from ptutils.db.mongo.marks import IS_WHOLE, check_paths, named, place_of, stripped
 from ptutils.db.mongo.questions import Question, is_pinned
 from ptutils.db.mongo.statements import Statements
 from ptutils.db.mongo.transactions import Transactions
@@ -57,7 +57,7 @@ class Change:
     def first(self) -> int:
         """Change the first that is found; return how many were."""
         pinned = is_pinned(self._filter)
-        if self._collection.must_answer(pinned=pinned):
+        if not self._collection.is_real:
             return self._first_here()
         try:
             count = self._server.update_one(self._filter, self._update, pinned=pinned)
@@ -101,7 +101,7 @@ class Change:
             return self._all_here()
 
     def _is_kept_whole(self) -> bool:
-        wanted = {"_id": self._filter["_id"], WHOLE: {"$exists": True}}
+        wanted = {"_id": self._filter["_id"], **IS_WHOLE}
         return bool(self._server.find(wanted, (), limit=1))
 
     def _first_here(self) -> int:

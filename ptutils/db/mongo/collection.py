@@ -13,6 +13,7 @@ from ptutils.db.mongo.connection import Connection
 from ptutils.db.mongo.failures import does_not_fit, is_duplicate, is_refused
 from ptutils.db.mongo.indexes import Indexes
 from ptutils.db.mongo.marks import (
+    IS_WHOLE,
     WHOLE,
     Places,
     check_paths,
@@ -31,13 +32,16 @@ from ptutils.meta.values import Document
 
 __all__ = ["StoredCollection"]
 
-_IS_WHOLE: Final[Document] = {WHOLE: {"$exists": True}}
 _IS_PLAIN: Final[Document] = {WHOLE: {"$exists": False}}
 _SUMMARY: Final = "summary."
 
 
 class StoredCollection:
-    """Finds, inserts, changes and deletes documents without their marks."""
+    """Finds, inserts, changes and deletes documents without their marks.
+
+    Attributes:
+        is_real: Whether a server answers, and not an imitation that errs.
+    """
 
     def __init__(
         self,
@@ -51,23 +55,19 @@ class StoredCollection:
         self._server = Statements(name, connection, transactions, indexes)
         self._name = name
         self._url = connection.address.url
-        self._is_real = connection.is_real
+        self.is_real = connection.is_real
         self._transactions = transactions
         self._indexes = indexes
         self._wholes = wholes
         self._places = places
 
-    def must_answer(self, *, pinned: bool = False) -> bool:
-        """Return whether the server does not see all, or is an imitation that errs.
-
-        Args:
-            pinned: Whether one document is meant, which is looked at anyway.
-        """
-        return not self._is_real or (not pinned and self._server.has_wholes())
+    def must_answer(self) -> bool:
+        """Return whether the server does not see all, or is an imitation that errs."""
+        return not self.is_real or self._server.has_wholes()
 
     def stubs(self) -> list[Document]:
         """Return what stands for the documents that are kept whole."""
-        return self._server.find(_IS_WHOLE)
+        return self._server.find(IS_WHOLE)
 
     def find(self, question: Question) -> list[Document]:
         """Answer a question."""
@@ -88,7 +88,7 @@ class StoredCollection:
         """Return how many documents are found."""
         if not question.filter:
             return self._server.count({})
-        if not self._is_real:
+        if not self.is_real:
             return len(self.matching(question))
         try:
             if not self._server.has_wholes():
@@ -121,7 +121,7 @@ class StoredCollection:
         """Delete what is found and return how many there were."""
         if not question.filter:
             return self._server.delete({})
-        if self._is_real:
+        if self.is_real:
             stubs = self._matching_stubs(question)
             try:
                 count = self._server.delete({"$and": [question.filter, _IS_PLAIN]})
@@ -137,7 +137,7 @@ class StoredCollection:
 
     def matching(self, question: Question) -> list[Document]:
         """Return what is found, matched and sorted on this side, marks included."""
-        if self._is_real:
+        if self.is_real:
             try:
                 return question.sorted_here(self._candidates(question))
             except PyMongoError as error:
@@ -172,14 +172,14 @@ class StoredCollection:
 
     def _ask(self, question: Question) -> list[Document] | None:
         """Return the server's answer, or None if it does not see all that matters."""
-        if not self._is_real:
+        if not self.is_real:
             return None
         filter, order = question.filter, question.order
         if is_pinned(filter):
             rest = {name: each for name, each in filter.items() if name != "_id"}
             filter = {"_id": filter["_id"]}
             if rest:
-                filter["$or"] = [rest, _IS_WHOLE]
+                filter["$or"] = [rest, IS_WHOLE]
             order = []
         elif question.sort and question.limit:
             self._index_sort(question.sort)
@@ -210,7 +210,7 @@ class StoredCollection:
 
     def _matching_stubs(self, question: Question) -> list[Document]:
         if is_pinned(question.filter):
-            stubs = self._server.find({**_IS_WHOLE, "_id": question.filter["_id"]})
+            stubs = self._server.find({**IS_WHOLE, "_id": question.filter["_id"]})
         else:
             stubs = self.stubs() if self._server.has_wholes() else []
         wholes = map(self._wholes.loaded, stubs)

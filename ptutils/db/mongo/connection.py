@@ -6,6 +6,7 @@ A client must not cross a fork: the child opens its own when it next needs one.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 import weakref
@@ -27,6 +28,8 @@ from ptutils.db.mongo.bson_values import OPTIONS, SIMPLE_OPTIONS
 __all__ = ["DURABLE", "RESERVED", "Connection", "Documents"]
 
 Documents: TypeAlias = Collection[dict[str, Any]]
+
+_LOG: Final = logging.getLogger("ptutils")
 
 DURABLE: Final = WriteConcern(w="majority", j=True)
 """On the disks of most of the servers when a write returns."""
@@ -138,6 +141,14 @@ class Connection:
                 self._pid = os.getpid()  # The caller's own, who knows of the fork.
                 return
             url = self.address.to_connect()
+            for option in self.address.trusting:
+                _LOG.warning(
+                    "whoever answers at %s is believed to be the server, and sees the "
+                    "password and all data, because the address says %s; rather name "
+                    "the authority's file: ...?tls=true&tlsCAFile=ca.pem",
+                    self.address.url,
+                    option,
+                )
             try:
                 client = _connected(url)
             except ValueError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from pymongo import IndexModel
 from pymongo.errors import OperationFailure
@@ -15,7 +15,6 @@ from ptutils.db.mongo.marks import PLACE, WHOLE
 
 __all__ = ["Indexes"]
 
-_EVERYWHERE: Final = ((PLACE,), (WHOLE,))
 _CHOSEN: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
     "runs": (("status.phase", PLACE), ("experiment", PLACE), ("created", PLACE)),
     "checkpoints": (("run", "step", PLACE),),
@@ -39,10 +38,9 @@ class Indexes:
 
     def make(self, collection: str) -> None:
         """Make those that every collection has, and those chosen for this one."""
-        chosen = (*_EVERYWHERE, *_CHOSEN.get(collection, ()))
-        self._create(
-            collection, [_model([(path, 1) for path in all]) for all in chosen]
-        )
+        chosen = ((PLACE,), *_CHOSEN.get(collection, ()))
+        models = [IndexModel([(path, 1) for path in all]) for all in chosen]
+        self._create(collection, [*models, _of_stubs()])
         self._known.add((collection, ""))
 
     def make_for(self, collection: str, path: str) -> None:
@@ -52,7 +50,7 @@ class Indexes:
             keys = [(f"{path.removesuffix('.*')}.$**", 1)]
         else:
             keys = [(path, 1), (PLACE, 1)]
-        self._create(collection, [_model(keys)])
+        self._create(collection, [IndexModel(keys)])
 
     def make_for_sort(self, collection: str, path: str, direction: int) -> None:
         """Make one for a sort by a path; a server that has too many does without."""
@@ -61,7 +59,7 @@ class Indexes:
             return
         self._known.add(name)
         try:
-            self._create(collection, [_model([(path, direction), (PLACE, 1)])])
+            self._create(collection, [IndexModel([(path, direction), (PLACE, 1)])])
         except OperationFailure as error:
             if error.code != _TOO_MANY:
                 raise
@@ -71,7 +69,10 @@ class Indexes:
             self._connection.collection(collection).create_indexes(list(models))
 
 
-def _model(keys: list[tuple[str, Any]]) -> IndexModel:
-    # Sparse: it holds the few documents that are kept whole in a file, and is asked
-    # before every query.
-    return IndexModel(keys, sparse=True) if keys == [(WHOLE, 1)] else IndexModel(keys)
+def _of_stubs() -> IndexModel:
+    """Return the index of the few documents that are kept whole in a file.
+
+    It is asked together with every query, so it must be small, and in order.
+    """
+    only = {WHOLE: {"$exists": True}}
+    return IndexModel([(PLACE, 1)], name=WHOLE, partialFilterExpression=only)

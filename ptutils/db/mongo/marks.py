@@ -16,6 +16,7 @@ from ptutils.errors import QueryError
 from ptutils.meta.values import Document, Value
 
 __all__ = [
+    "IS_WHOLE",
     "MARK",
     "PLACE",
     "TURN",
@@ -34,6 +35,9 @@ MARK: Final = "_ptutils_store"
 PLACE: Final = f"{MARK}.place"
 TURN: Final = f"{MARK}.turn"
 WHOLE: Final = f"{MARK}.whole"
+
+IS_WHOLE: Final[Document] = {WHOLE: {"$exists": True}, PLACE: {"$gte": 0}}
+"""Finds what stands for documents that are kept whole, in order, by its own index."""
 
 
 class Places:

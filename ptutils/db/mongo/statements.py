@@ -11,7 +11,15 @@ from pymongo.client_session import ClientSession
 from ptutils.db.mongo.bson_values import in_utc, refuse_foreign
 from ptutils.db.mongo.connection import RESERVED, Connection, Documents
 from ptutils.db.mongo.indexes import Indexes
-from ptutils.db.mongo.marks import MARK, PLACE, WHOLE, as_read, named, turning
+from ptutils.db.mongo.marks import (
+    IS_WHOLE,
+    MARK,
+    PLACE,
+    WHOLE,
+    as_read,
+    named,
+    turning,
+)
 from ptutils.db.mongo.transactions import Transactions
 from ptutils.errors import DatabaseError
 from ptutils.meta.values import Document, Value
@@ -23,7 +31,6 @@ _Order = Sequence[tuple[str, int]]
 
 IN_ORDER: Final = ((PLACE, 1),)
 _NOT_WHOLE: Final[Document] = {WHOLE: {"$exists": False}}
-_WHOLE: Final[Document] = {WHOLE: {"$exists": True}}
 
 
 class Statements:
@@ -96,7 +103,7 @@ class Statements:
         """Return whether any document of the collection is kept whole."""
 
         def ask(documents: Documents, session: ClientSession | None) -> bool:
-            return documents.find_one(_WHOLE, {"_id": 1}, **_in(session)) is not None
+            return documents.find_one(IS_WHOLE, {"_id": 1}, **_in(session)) is not None
 
         return self._do(ask)
 
@@ -127,13 +134,19 @@ class Statements:
         """Update the first that the filter finds; return how many there were.
 
         Args:
-            filter: Finds at most one if it is ``pinned``.
+            filter: Finds at most one if it is ``pinned``. Otherwise the server refuses
+                the update if a stub comes before what is found.
             update: Is counted, too.
             pinned: Whether there is no need to look for the first.
         """
-        change, wanted = turning(update), {"$and": [filter, _NOT_WHOLE]}
+        change = turning(update)
+        wanted = {"$and": [filter, _NOT_WHOLE]}
         if pinned and not self._transactions.must_undo:
             return self._write(_updating(wanted, change))
+        if not pinned:
+            # A stub that comes first is found, too, but nothing can be popped from what
+            # is no list: so one question tells what would take two.
+            wanted, change = {"$or": [filter, IS_WHOLE]}, {**change, "$pop": {WHOLE: 1}}
         shown = None if self._transactions.must_undo else {"_id": 1}
 
         def write(target: Documents, session: ClientSession | None) -> list[Document]:
@@ -238,7 +251,7 @@ def _stages(
 
 
 def _any_stub(collection: str) -> Document:
-    pipeline = [{"$match": _WHOLE}, {"$limit": 1}]
+    pipeline = [{"$match": IS_WHOLE}, {"$limit": 1}]
     return {"$unionWith": {"coll": collection, "pipeline": pipeline}}
 
 

@@ -32,7 +32,9 @@ _T = TypeVar("_T")
 Statement = Callable[[ClientSession | None], _T]
 _Undo = Callable[[], None]
 
-_PATIENCE_S: Final = 60.0
+_PATIENCE_S: Final = 120.0
+"""More than the 60 s, and 30 until it looks, that a server keeps what was killed."""
+
 _LONGEST_PAUSE_S: Final = 0.1
 _UNKNOWN: Final = "UnknownTransactionCommitResult"
 

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from urllib.parse import quote_plus
 
+import pymongo
 import pytest
 
 import ptutils
@@ -14,6 +15,7 @@ from ptutils.core.dbinterface import DBInterface
 from ptutils.db.mongo.address import PASSWORD_VARIABLE
 from ptutils.errors import DatabaseError, UnavailableError
 from tests.mongod import PASSWORD, Mongod, free_port, running_mongod
+from tests.soak import IS_SOAK
 
 pytestmark = pytest.mark.mongo
 SECRETS = (PASSWORD, quote_plus(PASSWORD))
@@ -70,6 +72,19 @@ def test_unknown_authority_is_refused(guarded: Mongod) -> None:
     assert not has_secret(shown(caught.value))
 
 
+@pytest.mark.parametrize("option", ["tlsInsecure", "tlsAllowInvalidCertificates"])
+def test_unverified_server_is_used_with_a_warning(
+    guarded: Mongod, caplog: pytest.LogCaptureFixture, option: str
+) -> None:
+    url, _, _ = guarded.url.partition("&tlsCAFile")
+    with ptutils.connect(f"{url}&{option}=true") as db:
+        assert db.find(collection="nothing") == []
+        assert db.find(collection="nothing") == []
+    (warning,) = [each for each in caplog.records if each.name == "ptutils"]
+    assert f"because the address says {option}=true" in warning.getMessage()
+    assert not has_secret(caplog.text)
+
+
 def test_password_is_neither_stored_nor_logged(
     guarded: Mongod, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -98,6 +113,23 @@ def test_user_without_a_password_is_told_where_to_give_it(
     with pytest.raises(DatabaseError, match=f"export {PASSWORD_VARIABLE}=") as caught:
         ptutils.connect("mongodb://me@127.0.0.1/x").find()
     assert caught.value.expected == "a password for this user"
+
+
+def test_transaction_of_a_killed_process_is_waited_for(tmp_path: Path) -> None:
+    with (
+        running_mongod(tmp_path, replica_set=True) as server,
+        ptutils.connect(server.url) as db,
+        pymongo.MongoClient(server.url) as client,
+        client.start_session() as orphan,
+    ):
+        if not IS_SOAK:  # By default the server waits for a minute and more.
+            client.admin.command("setParameter", 1, transactionLifetimeLimitSeconds=1)
+        db._insert("c", [{"_id": 1, "a": 0}])
+        orphan.start_transaction()
+        client["test"]["c"].update_one({"_id": 1}, {"$set": {"a": 1}}, session=orphan)
+        with db._transaction():
+            db._update("c", {"_id": 1}, {"$inc": {"a": 5}})
+        assert db._find("c", {}) == [{"_id": 1, "a": 5}]
 
 
 def write_until_it_works(db: DBInterface, number: int) -> None:

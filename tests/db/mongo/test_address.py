@@ -90,3 +90,18 @@ def test_patience_is_a_length_of_time() -> None:
     assert MongoInterface(patience="5 min").patience_s == 300
     with pytest.raises(ConfigError, match="cannot wait so long for a server"):
         MongoInterface(patience="3 epochs")
+
+
+@pytest.mark.parametrize(
+    ("options", "trusting"),
+    [
+        ("", []),
+        ("?tls=true&tlsInsecure=false", []),
+        ("?tlsInsecure=true", ["tlsInsecure=true"]),
+        ("?tls=true&TLSALLOWINVALIDHOSTNAMES=True", ["TLSALLOWINVALIDHOSTNAMES=True"]),
+    ],
+)
+def test_options_that_verify_nobody_are_named(
+    options: str, trusting: list[str]
+) -> None:
+    assert Address.parse(f"mongodb://host/db{options}").trusting == trusting

@@ -76,7 +76,7 @@ def test_indexes_are_made_once(db: MongoInterface) -> None:
     names = stored(db, "runs").index_information()
     firsts = [index["key"][0][0] for index in names.values()]
     assert sorted(firsts) == [
-        *("_id", "_ptutils_store.place", "_ptutils_store.whole", "config.$**"),
+        *("_id", "_ptutils_store.place", "_ptutils_store.place", "config.$**"),
         *("config.a", "created", "experiment", "status.phase", "summary.loss.min"),
     ]
 
@@ -136,6 +136,21 @@ def test_document_may_grow_too_large_and_shrink_again(db: MongoInterface) -> Non
     assert len(db._find("c", {"a": 2})[0]["more"]) == 9 * 2**20
     assert db._update("c", {"a": 2}, {"$unset": {"text": 1, "more": 1}}) == 1
     assert stored(db, "c").find_one()["a"] == 2
+
+
+def test_first_that_is_found_is_changed_whether_it_is_large_or_not(
+    db: MongoInterface,
+) -> None:
+    texts = ["", LARGE, ""]
+    db._insert("c", [{"_id": i, "a": 0, "text": text} for i, text in enumerate(texts)])
+    for _ in texts:
+        assert db._update("c", {"a": 0}, {"$set": {"a": 1}}) == 1
+        with db._transaction():
+            assert db._update("c", {"a": 1, "b": None}, {"$set": {"b": 1}}) == 1
+        changed = [each["_id"] for each in db._find("c", {"a": 1, "b": 1})]
+        assert changed == list(range(len(changed)))
+    assert db._update("c", {"a": 0}, {"$set": {"a": 1}}) == 0
+    assert len(changed) == 3
 
 
 def test_files_of_large_documents_go_with_the_garbage(db: MongoInterface) -> None:
