@@ -1,39 +1,37 @@
-"""Reads the newest State of a SQLite database: the format, and nothing of ptutils."""
+"""Reads the newest State in a SQLite database: the format, and nothing of ptutils."""
 
 import base64
 import json
-import math
 import re
 import sqlite3
 import zlib
 
 import numpy as np
+import zstandard
 from blake3 import blake3
 
 
 def newest_state(path):
-    """Return dtype, shape, strides, offset, storage and elements by path."""
     db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    run = documents(db, "runs")[-1]["_id"]
-    saved = [each for each in documents(db, "checkpoints") if each["run"] == run]
-    newest = max(saved, key=lambda one: (one["segment"], one["step"], one["chunks"]))
-    contents = [artifact(db, path, item) for item in newest["artifacts"]]
+    order = "run", "segment", "step", "chunks"
+    newest = max(documents(db, "checkpoints"), key=lambda one: [*map(one.get, order)])
     text, types, digest = map(newest["state"].get, ("skeleton", "types", "digest"))
-    parts = [text, types, [blake3(content).hexdigest() for content in contents]]
-    parts = json.dumps(parts, separators=(",", ":"))
-    assert blake3(parts.encode()).hexdigest() == digest
+    counts = newest.get("slices") or [1] * len(newest["artifacts"])
+    items = (artifact(db, path, item) for item in newest["artifacts"])
+    groups = [[next(items) for _ in range(count)] for count in counts]
+    told = json.dumps([text, types, [*map(digest_of, groups)]], separators=(",", ":"))
+    assert digest_of([told.encode()]) == digest
+    contents = {None: b"", **dict(enumerate(map(b"".join, groups)))}
     tree = json.loads(types)["tree"] if types else None
     return dict(tensors(json.loads(text), tree, (), contents, {}))
 
 
 def documents(db, name):
     [(number,)] = db.execute("SELECT id FROM collections WHERE name = ?", [name])
-    rows = db.execute(f"SELECT text FROM documents_{number} ORDER BY place")  # noqa: S608
-    texts = [text for (text,) in rows]
-    for text in texts:
+    for (text,) in db.execute(f"SELECT text FROM documents_{number}"):  # noqa: S608
         crc = f"{zlib.crc32(text[:-16].encode()):032b}"
         assert text[-16:] == re.sub("..", lambda two: " \t\n\r"[int(two[0], 2)], crc)
-    return [json.loads(text) for text in texts]
+        yield json.loads(text)
 
 
 def artifact(db, path, item):
@@ -41,13 +39,18 @@ def artifact(db, path, item):
         return base64.b64decode(item["$bytes"])
     select = "SELECT pack, offset, size FROM artifacts WHERE digest = ?"
     [(pack, offset, size)] = db.execute(select, [item])
-    return np.fromfile(f"{path}.artifacts/{pack}", "u1", size, offset=offset)
+    rest = np.memmap(f"{path}.artifacts/{pack}", mode="r", offset=offset)
+    return zstandard.decompress(rest, size) if ".zst." in pack else rest[:size]
+
+
+def digest_of(slices):
+    digests = [blake3(each).digest() for each in slices]
+    return (blake3(b"".join(digests)).digest() if digests[1:] else digests[0]).hex()
 
 
 def tensors(plain, node, path, contents, known):
     node = node if isinstance(node, dict) else {"is": node}
-    if node.get("is") == "ref":
-        plain, node = known[node["to"]]
+    plain, node = known.get(node.get("to", ""), (plain, node))
     known[node.get("id")] = plain, node
     if node.get("is") in ("torch.Tensor", "torch.nn.Parameter"):
         yield path, known.setdefault(id(node), tensor(plain, node, contents))
@@ -64,9 +67,8 @@ def tensor(plain, node, contents):
     dtype, *shape = re.findall(r"\w+", plain)
     shape = [int(size) for size in shape]
     size = max(1, int((*re.findall(r"\d+", dtype), 8)[0]) // 8)
-    strides = [math.prod(n or 1 for n in shape[i:]) for i in range(1, 1 + len(shape))]
-    strides, offset, at = map(node.get, ("strides", "offset", "at"), (strides, 0, None))
-    content = b"" if at is None else contents[at]  # Empty where there is no element.
+    rows = [int(np.prod(np.maximum(shape[i:], 1))) for i in range(1, 1 + len(shape))]
+    strides, offset, at = map(node.get, ("strides", "offset", "at"), (rows, 0, None))
     steps = [size * stride for stride in strides]
-    elements = np.ndarray(shape, f"V{size}", content, offset * size, steps)
+    elements = np.ndarray(shape, f"V{size}", contents[at], offset * size, steps)
     return dtype, shape, strides, offset, at, elements

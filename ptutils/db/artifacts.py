@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import struct
@@ -19,6 +20,15 @@ from typing import Final
 from blake3 import blake3
 
 from ptutils.core.records.identity import now
+from ptutils.db.compression import (
+    COMPRESSED_SUFFIX,
+    HEAD_BYTES,
+    SUFFIX,
+    Compression,
+    expanded,
+    expanded_size,
+    lots,
+)
 from ptutils.db.mapping import MISSING, Maps, unreadable
 from ptutils.db.packing import layout
 from ptutils.errors import CorruptError, DatabaseError, NotFoundError
@@ -48,7 +58,6 @@ _NO_PACK: Final = (
     struct.error,
 )
 """What reading the header of a file raises that is no pack, whoever made it."""
-_SUFFIX: Final = ".safetensors"
 _UNFINISHED: Final = ".tmp"
 _LONGEST_NAME: Final = 255
 _FIX: Final = (
@@ -70,7 +79,13 @@ def absent(digest: str, where: str) -> NotFoundError:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where an artifact lies: a pack's file name, and a span of it in bytes."""
+    """Where an artifact lies.
+
+    Attributes:
+        pack: The name of the file.
+        offset: Of the first byte in it; of its frame, if it is compressed.
+        size: Of the artifact in bytes.
+    """
 
     pack: str
     offset: int
@@ -83,30 +98,53 @@ class Packs:
     Args:
         folder: Made when the first pack is written.
         maps: Shared with other folders, if given.
+        compression: Of new packs.
     """
 
-    def __init__(self, folder: Path, maps: Maps | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        maps: Maps | None = None,
+        compression: Compression = None,
+    ) -> None:
         self.folder = folder
         self._maps = maps or Maps()
+        self._compression: Compression = compression
 
     def write(self, artifacts: Mapping[str, Buffer]) -> dict[str, Place]:
-        """Write one new pack, durable on return, and say where each artifact lies.
+        """Write new packs, durable on return, and say where each artifact lies.
+
+        There is one, or with compression one for what shrinks and one for what does
+        not; several where frames take much memory.
 
         Args:
             artifacts: By digest; at least one.
 
         Raises:
-            DatabaseError: If the folder cannot be written; nothing is left behind.
+            DatabaseError: If the folder cannot be written; at most whole packs that
+                nobody needs are left behind.
         """
-        header, offsets = layout(artifacts)
-        name = f"{digest_of(header)}{_SUFFIX}"
+        places: dict[str, Place] = {}
+        for suffix, contents in lots(artifacts, self._compression):
+            pack, offsets = self._write(suffix, contents)
+            for digest, offset in offsets.items():
+                size = len(artifacts[digest])
+                places[digest] = Place(pack=pack, offset=offset, size=size)
+        return places
+
+    def _write(
+        self, suffix: str, contents: Mapping[str, Buffer]
+    ) -> tuple[str, dict[str, int]]:
+        """Write one pack; return its name, and where in it each artifact begins."""
+        header, offsets = layout(contents)
+        name = f"{digest_of(header)}{suffix}"
         try:
             self._make_folder()
             with self._aside(name) as file:
                 file.write(header)
                 for digest in offsets:
                     file.write(bytes(offsets[digest] - file.tell()))
-                    file.write(artifacts[digest])
+                    file.write(contents[digest])
         except OSError as error:
             raise DatabaseError(
                 "cannot write an artifact pack",
@@ -115,10 +153,7 @@ class Packs:
                 got=error.strerror or str(error),
                 fix="free space or make the folder writable; nothing was changed",
             ) from error
-        return {
-            digest: Place(pack=name, offset=offset, size=len(artifacts[digest]))
-            for digest, offset in offsets.items()
-        }
+        return name, offsets
 
     def read(self, digest: str, place: Place) -> memoryview:
         """Return an artifact, mapped and verified.
@@ -136,7 +171,25 @@ class Packs:
 
     def holds(self, place: Place) -> bool:
         """Return whether a pack's file is there, and long enough."""
+        if place.pack.endswith(COMPRESSED_SUFFIX):
+            return place.offset in self.frames_in(place.pack)
         return self.size_of(place.pack) >= place.offset + place.size
+
+    def frames_in(self, pack: str) -> dict[int, int]:
+        """Return the size of each frame in a pack by where it begins.
+
+        A pack that is not compressed, is damaged or is not there has none.
+        """
+        path = self.folder / pack
+        if not pack.endswith(COMPRESSED_SUFFIX):
+            return {}
+        try:
+            stat = path.stat()
+            return _frames(path, (stat.st_ino, stat.st_size, stat.st_mtime_ns))
+        except (*_NO_PACK, *MISSING):
+            return {}
+        except OSError as error:
+            raise unreadable(path, error) from error
 
     def size_of(self, pack: str) -> int:
         """Return the size of a pack's file in bytes, or -1 if it is not there."""
@@ -156,14 +209,14 @@ class Packs:
             return []
         except OSError as error:
             raise unreadable(self.folder, error) from error
-        return [path for path in found if path.suffix in (_SUFFIX, _UNFINISHED)]
+        return [path for path in found if path.suffix in (SUFFIX, _UNFINISHED)]
 
     def contents(self) -> Iterator[tuple[str, Place]]:
         """Yield what the packs themselves say is in them; no artifact is read."""
         for path in self.files():
             try:
                 with contextlib.suppress(*_NO_PACK, *MISSING):
-                    yield from _spans(path)
+                    yield from _places(path)
             except OSError as error:
                 raise unreadable(path, error) from error
 
@@ -183,12 +236,15 @@ class Packs:
     def close(self) -> None:
         """Let go of the mapped packs; views that are still in use stay valid."""
         self._maps.clear()
+        _frames.cache_clear()
 
     def _view(self, digest: str, place: Place) -> memoryview:
         if not _is_sound(place):
             raise self._corrupt(digest, place, "no place in a file of this folder")
         path = self.folder / place.pack
         try:
+            if place.pack.endswith(COMPRESSED_SUFFIX):
+                return self._expanded(path, place)
             return self._maps.get(path, place.offset, place.offset + place.size)
         except ValueError as error:
             raise self._corrupt(digest, place, str(error)) from error
@@ -196,6 +252,13 @@ class Packs:
             raise self._corrupt(digest, place, error.strerror or str(error)) from error
         except OSError as error:
             raise unreadable(path, error) from error
+
+    def _expanded(self, path: Path, place: Place) -> memoryview:
+        size = self.frames_in(place.pack).get(place.offset)
+        if size is None:
+            raise ValueError("no whole file with a frame there")
+        frame = self._maps.get(path, place.offset, place.offset + size)
+        return expanded(frame, place.size)
 
     def _corrupt(self, digest: str, place: Place, got: str) -> CorruptError:
         return CorruptError(
@@ -238,19 +301,38 @@ def _is_sound(place: Place) -> bool:
     )
 
 
-def _spans(path: Path) -> list[tuple[str, Place]]:
+def _places(path: Path) -> Iterator[tuple[str, Place]]:
+    with path.open("rb") as file:
+        for digest, start, size in _spans(path):
+            if not path.name.endswith(COMPRESSED_SUFFIX):
+                yield digest, Place(pack=path.name, offset=start, size=size)
+                continue
+            file.seek(start)
+            with contextlib.suppress(ValueError):  # It may be damaged, one of many.
+                size_told = expanded_size(file.read(HEAD_BYTES))
+                yield digest, Place(pack=path.name, offset=start, size=size_told)
+
+
+@functools.lru_cache(maxsize=64)
+def _frames(path: Path, stamp: tuple[int, ...]) -> dict[int, int]:
+    """Return the size of each frame by its offset; the stamp tells files apart."""
+    return {start: size for _, start, size in _spans(path)}
+
+
+def _spans(path: Path) -> list[tuple[str, int, int]]:
+    """Return what a pack's header says: digests, where they begin, how many bytes."""
     size = path.stat().st_size
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
-        if path.suffix != _SUFFIX or length > size:
+        if path.suffix != SUFFIX or length > size:
             return []
         header = json.loads(file.read(length))
     spans = []
     for digest, tensor in header.items():
         start, stop = tensor["data_offsets"]
-        place = Place(pack=path.name, offset=8 + length + start, size=stop - start)
-        if len(digest) == _DIGEST_LETTERS and place.offset + place.size <= size:
-            spans.append((digest, place))
+        is_sound = type(start) is int and type(stop) is int and 0 <= start <= stop
+        if is_sound and len(digest) == _DIGEST_LETTERS and 8 + length + stop <= size:
+            spans.append((digest, 8 + length + start, stop - start))
     return spans
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from ptutils.core.dbinterface import DBInterface
 from ptutils.core.hooks import Fault, Stored
 from ptutils.core.loop.duration import Duration
+from ptutils.db.compression import Compression, check_compression
 from ptutils.db.filters.project import Projection
 from ptutils.db.filters.sort import Sort
 from ptutils.db.mongo.address import Address
@@ -48,22 +49,30 @@ class MongoInterface(DBInterface):
             ``?tls=true&tlsCAFile=ca.pem``; the database is ``ptutils`` by default.
         patience: How long a run waits for the server when it is out of reach, before it
             goes on in a local file.
+        compression: ``"zstd"`` to compress new packs; all packs are read either way.
         client: Used instead of one of our own, for example ``mongomock.MongoClient()``.
 
     Raises:
-        ConfigError: If the patience is no length of time.
+        ConfigError: If the patience is no length of time, or there is no such
+            compression.
     """
 
     def __init__(
-        self, url: str = _LOCAL, *, patience: str = "60 s", client: Any = None
+        self,
+        url: str = _LOCAL,
+        *,
+        patience: str = "60 s",
+        compression: Compression = None,
+        client: Any = None,
     ) -> None:
+        check_compression(compression)
         self.patience_s = _seconds(patience)
         address = Address.parse(url)
         self._ptutils.arguments["url"] = address.url
         self._connection = Connection(address, client)
         self._transactions = Transactions(self._connection)
         self._indexes = Indexes(self._connection)
-        self._packs = Packs(self._connection)
+        self._packs = Packs(self._connection, compression)
         self._wholes = Wholes(self._connection)
         self._places = Places()
         self._is_checked = False

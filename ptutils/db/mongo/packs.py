@@ -13,6 +13,7 @@ from pymongo import ReplaceOne
 from ptutils.core.hooks import Stored
 from ptutils.core.records.identity import now
 from ptutils.db.artifacts import absent, digest_of
+from ptutils.db.compression import COMPRESSED_SUFFIX, Compression, expanded, lots
 from ptutils.db.mongo.bucket import Bucket
 from ptutils.db.mongo.connection import RESERVED, Connection, Documents
 from ptutils.db.packing import layout
@@ -27,27 +28,40 @@ _MANY: Final = 10_000
 
 
 class Packs:
-    """The artifacts of one database."""
+    """The artifacts of one database.
 
-    def __init__(self, connection: Connection) -> None:
+    Args:
+        connection: The database.
+        compression: Of new packs.
+    """
+
+    def __init__(self, connection: Connection, compression: Compression = None) -> None:
         self._connection = connection
+        self._compression: Compression = compression
         self._bucket = Bucket(connection, "packs")
         self._is_indexed = False
         self._places: dict[str, Document] = {}
 
     def put(self, artifacts: Sequence[Buffer]) -> list[str]:
-        """Store what is not here yet in one new pack, and note the time for all."""
+        """Store what is not here yet in new packs, and note the time for all."""
         digests = [digest_of(artifact) for artifact in artifacts]
         new = dict(zip(digests, artifacts, strict=True))
         moment = now()
         for digest in self._renewed(list(new), moment):
             del new[digest]
-        if new:
-            header, offsets = layout(new)
-            parts = _in_line(header, offsets, new)
-            name = f"{digest_of(header)}.safetensors"
-            pack = self._bucket.write(name, parts)
-            self._note(pack, offsets, new, moment)
+        for suffix, contents in lots(new, self._compression):
+            header, offsets = layout(contents)
+            parts = _in_line(header, offsets, contents)
+            pack = self._bucket.write(f"{digest_of(header)}{suffix}", parts)
+            rows: dict[str, Document] = {
+                digest: {"_id": digest, "pack": pack, "offset": offset, "put": moment}
+                for digest, offset in offsets.items()
+            }
+            for digest, row in rows.items():
+                row["size"] = len(new[digest])
+                if suffix == COMPRESSED_SUFFIX:
+                    row["frame"] = len(contents[digest])
+            self._note(rows.values())
         return digests
 
     def get(self, digest: str) -> memoryview:
@@ -121,7 +135,14 @@ class Packs:
         return place, self._span(place)
 
     def _span(self, place: Document) -> memoryview:
-        return self._bucket.read(place["pack"], place["offset"], place["size"])
+        size = place["frame"] if "frame" in place else place["size"]
+        found = self._bucket.read(place["pack"], place["offset"], size)
+        if "frame" not in place:
+            return found
+        try:
+            return expanded(found, place["size"])
+        except ValueError:
+            return found  # Its digest tells that it is damaged.
 
     def _look_up(self, digest: str) -> None:
         """Note where an artifact lies, and all others of its pack."""
@@ -152,26 +173,10 @@ class Packs:
         noted = {"$set": {"put": moment}}
         return self._index.update_many(_among(digests), noted).matched_count
 
-    def _note(
-        self,
-        pack: ObjectId,
-        offsets: Mapping[str, int],
-        artifacts: Mapping[str, Buffer],
-        moment: datetime,
-    ) -> None:
+    def _note(self, rows: Iterable[Document]) -> None:
         if not self._is_indexed:
             self._index.create_index("pack")
             self._is_indexed = True
-        rows = [
-            {
-                "_id": digest,
-                "pack": pack,
-                "offset": offset,
-                "size": len(artifacts[digest]),
-                "put": moment,
-            }
-            for digest, offset in offsets.items()
-        ]
         if self._connection.is_real:
             writes = [ReplaceOne({"_id": row["_id"]}, row, upsert=True) for row in rows]
             self._index.bulk_write(writes, ordered=False)

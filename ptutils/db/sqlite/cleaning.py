@@ -100,7 +100,21 @@ class Cleaning:
             rows = connection.execute(
                 "SELECT pack, SUM(size) FROM artifacts GROUP BY pack"
             ).fetchall()
-        return [pack for pack, size in rows if 2 * size < self._packs.size_of(pack)]
+        return [pack for pack, size in rows if self._is_mostly_dead(pack, size)]
+
+    def _is_mostly_dead(self, pack: str, size: int) -> bool:
+        """Return whether less than half of a pack is needed.
+
+        Args:
+            pack: The name of its file.
+            size: Of all artifacts that are needed, as they are.
+        """
+        frames = self._packs.frames_in(pack)
+        if not frames:
+            return 2 * size < self._packs.size_of(pack)
+        living = {place.offset for place in self._places(pack).values()}
+        living_bytes = sum(frames.get(offset, 0) for offset in living)
+        return 2 * living_bytes < sum(frames.values())
 
     def _compact(self, pack: str) -> int:
         """Move what lives in a pack to a new one; return the size of that."""

@@ -18,6 +18,7 @@ from ptutils.core.dbinterface import DBInterface
 from ptutils.core.hooks import Fault, Stored
 from ptutils.core.records.identity import now
 from ptutils.db.artifacts import Packs, Place, absent, digest_of
+from ptutils.db.compression import Compression, check_compression
 from ptutils.db.filters.match import compile_filter
 from ptutils.db.filters.paths import field_path
 from ptutils.db.filters.project import Projection, compile_projection
@@ -48,11 +49,17 @@ class SQLiteInterface(DBInterface):
 
     Args:
         path: Of the file; its folder must exist.
+        compression: ``"zstd"`` to compress new packs; all packs are read either way.
+
+    Raises:
+        ConfigError: If there is no such compression.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, compression: Compression = None) -> None:
+        check_compression(compression)
         self._store = Store(Path(path).absolute(), _migration(self))
-        self._packs = Packs(Path(f"{self._store.path}.artifacts"))
+        folder = Path(f"{self._store.path}.artifacts")
+        self._packs = Packs(folder, compression=compression)
         self._url = f"sqlite:{path}" if ":" in str(path) else str(path)
 
     @property
