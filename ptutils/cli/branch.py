@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,12 +16,19 @@ from ptutils.cli.options import (
     open_database,
 )
 from ptutils.cli.training import changes_in, train
+from ptutils.core.restoring.part import Mode
 
 __all__ = ["branch"]
 
 
-def branch(
+def _mode(what: str, usual: Mode) -> Any:
+    help_text = f"What to do about {what}. [default, of a part: {usual}]"
+    return typer.Option(help=help_text, show_default=False)
+
+
+def branch(  # noqa: PLR0913 - each is an option of the command line
     run: RunId,
+    *,
     overrides: Overrides = None,
     step: Step = None,
     select: Annotated[
@@ -40,6 +47,15 @@ def branch(
             show_default=False,
         ),
     ] = None,
+    missing: Annotated[
+        Mode | None, _mode("what the checkpoint lacks", Mode.SKIP)
+    ] = None,
+    unexpected: Annotated[
+        Mode | None, _mode("what the new run lacks", Mode.SKIP)
+    ] = None,
+    mismatched: Annotated[
+        Mode | None, _mode("what has another shape", Mode.ERROR)
+    ] = None,
     to: To = None,
     db: Database = None,
     trust: Trust = None,
@@ -51,9 +67,14 @@ def branch(
         step=step,
         select=select or None,
         rename=_pairs(rename) or None,
+        missing=missing,
+        unexpected=unexpected,
+        mismatched=mismatched,
         db=to,
         trust=trust or [],
     )
+    if session.load_report.missing or session.load_report.mismatched:
+        typer.echo(session.load_report, err=True)
     train(session)
 
 

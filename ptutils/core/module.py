@@ -18,7 +18,7 @@ from ptutils.core.building.builder import build
 from ptutils.core.building.instances import require_instances
 from ptutils.core.building.signature import signature_of
 from ptutils.core.building.trust import name_for, spelled
-from ptutils.core.loading import LoadReport, Rename, Select, load_tree
+from ptutils.core.loading import LoadReport, Mode, Part, Rename, Select, load_tree
 from ptutils.errors import ConfigError
 from ptutils.meta.callbacks import Callbacks
 from ptutils.meta.config import Config
@@ -183,25 +183,49 @@ class Module:
         *,
         select: Select | None = None,
         rename: Rename | None = None,
+        missing: str | None = None,
+        unexpected: str | None = None,
+        mismatched: str | None = None,
     ) -> LoadReport:
         """Validate a nested state against the whole tree, then assign it.
 
+        The last three say what to do about paths that do not fit: ``"error"``,
+        ``"warn"`` (go on, and say so in the log), ``"skip"`` or ``"initialize"`` (let
+        layers begin anew by their ``reset_parameters``, optimizers without moments).
+        What an optimizer knows of a parameter that is not loaded begins anew as well.
+
         Args:
             state: As :meth:`state_dict` returns it.
-            strict: Raise if anything is missing, unexpected or mismatched; otherwise
-                load what fits and report the rest.
-            select: Which dotted paths to load: a name (with all below it), a glob
-                pattern, a list of these, or a predicate. All by default.
-            rename: Old dotted paths (or prefixes) to new ones: a dict or a function.
+            strict: ``"error"`` for all that does not fit; otherwise ``"skip"``.
+            select: Which dotted paths of this tree to load: a name (with all below it),
+                a glob pattern, a compiled regular expression (found anywhere), a list
+                of these, or a predicate. All by default.
+            rename: Old dotted paths to new ones; None leaves one out. A dict, of which
+                the first key that matches decides: a path, the beginning of one (``""``
+                of all), or a compiled regular expression. A list of (regular
+                expression, replacement), applied one after another. Or a function.
+            missing: What to do about selected paths that the state lacks.
+            unexpected: About those that the tree lacks; they cannot be initialized.
+            mismatched: About those of another shape, dtype or kind.
 
         Returns:
-            The paths that were loaded, missing, unexpected and mismatched.
+            What was loaded, missing, unexpected, mismatched, initialized and renamed.
 
         Raises:
-            StateMismatchError: If ``strict`` and the state does not fit; nothing has
-                been assigned then.
+            ConfigError: If a mode is unknown, or ``rename`` cannot be read.
+            StateMismatchError: If the state does not fit, or ``select`` or ``rename``
+                names what is not there; nothing has been changed then, nor have the
+                random streams.
         """
-        return load_tree(self, state, strict=strict, select=select, rename=rename)
+        usual = Mode.ERROR if strict else Mode.SKIP
+        part = Part(
+            select=select,
+            rename=rename,
+            missing=missing or usual,
+            unexpected=unexpected or usual,
+            mismatched=mismatched or usual,
+        )
+        return load_tree(self, state, part)
 
     @hybrid
     def from_meta(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 from ptutils.errors import StateMismatchError, nearest
 
-__all__ = ["Select", "patterns_of", "require_leading", "selector"]
+__all__ = ["Pattern", "Select", "near_path", "patterns_of", "require_led", "selector"]
 
-Select: TypeAlias = str | Iterable[str] | Callable[[str], bool]
+Pattern: TypeAlias = str | re.Pattern[str]
+"""A name (with all below it) or a glob; or a regular expression, found anywhere."""
+
+Select: TypeAlias = Pattern | Iterable[Pattern] | Callable[[str], bool]
 
 
 def selector(select: Select | None) -> Callable[[str], bool]:
@@ -20,46 +24,56 @@ def selector(select: Select | None) -> Callable[[str], bool]:
     if callable(select):
         return select
     patterns = patterns_of(select)
-    return lambda path: any(
-        path == pattern
-        or path.startswith(f"{pattern}.")
-        or fnmatch.fnmatchcase(path, pattern)
-        for pattern in patterns
-    )
+    return lambda path: any(_leads_to(pattern, path) for pattern in patterns)
 
 
-def patterns_of(select: str | Iterable[str]) -> list[str]:
+def patterns_of(select: Pattern | Iterable[Pattern]) -> list[Pattern]:
     """Return the names and patterns of a selection that is no predicate."""
-    return [select] if isinstance(select, str) else list(select)
+    return [select] if isinstance(select, str | re.Pattern) else list(select)
 
 
-def require_leading(
-    verb: str, names: Iterable[str | Callable[[str], bool]], paths: Sequence[str]
-) -> None:
+def require_led(select: Select, paths: Sequence[str], known: Iterable[str]) -> None:
     """Refuse names that lead to none of ``paths``: they would do nothing, unnoticed.
 
     Args:
-        verb: ``select`` or ``rename``, for the message.
-        names: Names, patterns or predicates.
-        paths: Of leaves.
+        select: Names, patterns or a predicate.
+        paths: Where something is to be done.
+        known: All paths that might have been meant.
 
     Raises:
         StateMismatchError: For the first that leads nowhere, with the nearest path.
     """
+    names = [select] if callable(select) else patterns_of(select) or ["*"]
     for name in names:
         if not any(map(selector(name), paths)):
-            near = nearest(str(name), _above(paths))
+            near = near_path(name, known)
             raise StateMismatchError(
-                f"cannot {verb} {name!r}",
-                expected="what leads to something stored that fits the tree"
-                if verb == "select"
-                else "a path of the stored state, or the beginning of one",
+                f"cannot select {name!r}",
+                expected="what leads to something stored that fits the tree",
                 got="nothing there",
                 fix=f"did you mean {near!r}?" if near else "",
             )
 
 
-def _above(paths: Iterable[str]) -> list[str]:
+def near_path(name: object, paths: Iterable[str]) -> str:
+    """Return the one of ``paths``, or of their beginnings, that is most like ``name``.
+
+    Example:
+        >>> near_path("nte", ["net.weight", "lr"])
+        'net'
+    """
+    wanted = name.pattern if isinstance(name, re.Pattern) else name
+    return nearest(str(wanted), _beginnings(paths))
+
+
+def _leads_to(pattern: Pattern, path: str) -> bool:
+    if isinstance(pattern, re.Pattern):
+        return pattern.search(path) is not None
+    is_name = path == pattern or path.startswith(f"{pattern}.")
+    return is_name or fnmatch.fnmatchcase(path, pattern)
+
+
+def _beginnings(paths: Iterable[str]) -> list[str]:
     """Return all beginnings of dotted paths, once each."""
     beginnings: dict[str, None] = {}
     for path in paths:

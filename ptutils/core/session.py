@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 from ptutils.core.backend import load_backend
 from ptutils.core.catalogue import find
 from ptutils.core.dbinterface import DBInterface
-from ptutils.core.loading import LoadReport, Rename, Select, load_part
+from ptutils.core.loading import LoadReport, Part, load_tree
 from ptutils.core.loop.schedule import Schedule
 from ptutils.core.module import Module
 from ptutils.core.recording import Recording, Start
@@ -181,9 +180,7 @@ class Session(Module):
         *,
         lineage: Document | None = None,
         origin: Origin = Origin.RESUMED,
-        select: Select | None = None,
-        rename: Rename | None = None,
-        strict: bool = True,
+        part: Part | None = None,
     ) -> None:
         """Take over the State of a checkpoint; :meth:`run` then goes on from there.
 
@@ -194,18 +191,14 @@ class Session(Module):
             checkpoint: Whose State to load; None starts at the beginning.
             lineage: What the new run descends from; None goes on with ``run`` itself.
             origin: How the new run comes about.
-            select: Which part of the State to load, as ``load_state_dict`` takes it.
-            rename: Its old paths to new ones, likewise.
-            strict: Refuse what is missing or unexpected; otherwise parts that the
-                State lacks stay as they were built.
+            part: Which part of the State to load; all of it by default.
 
         Raises:
             StateMismatchError: If the State does not fit; nothing is changed.
         """
         loaded: tuple[str, ...] = ()
         if checkpoint is not None:
-            load = self.load_state_dict if strict else partial(load_part, self)
-            self.load_report = load(checkpoint.state, select=select, rename=rename)
+            self.load_report = load_tree(self, checkpoint.state, part or Part())
             loaded = self.load_report.loaded
         has_streams = "state.random" in loaded
         if lineage is not None:

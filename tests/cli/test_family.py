@@ -38,6 +38,25 @@ def test_branch_takes_over_a_part_under_another_name(command: Command) -> None:
     assert "completed after 3 steps" in done.out
 
 
+def test_branch_says_what_did_not_fit_and_began_anew(command: Command) -> None:
+    parent = run_id(command("run", "tiny.yaml", ONE).out)
+    words = ["trainer.model.optimizer.class=torch.optim.Adagrad"]
+    wrong = command("branch", parent, *words, "--missing", "skip")
+    done = command("branch", parent, *words, "--mismatched", "initialize")
+
+    assert wrong.code == 1
+    assert "initialized 1: trainer.model.optimizer" in done.err
+    assert "completed after 3 steps" in done.out
+
+
+def test_mode_that_there_is_not_is_a_wrong_command_line(
+    command: Command, kept: Kept
+) -> None:
+    done = command("branch", kept(), "--missing", "ignore")
+
+    assert done.code == 2
+
+
 def test_rename_without_a_new_name_is_a_wrong_command_line(
     command: Command, kept: Kept
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import ptutils
-from ptutils.core.loading import load_part
+from ptutils.core.loading import LoadReport, Part, load_tree
 from ptutils.errors import StateMismatchError
 from tests.core.samples import Branch, Leaf, net
 
@@ -22,6 +22,15 @@ def counted(count: int) -> Leaf:
     leaf = Leaf()
     leaf.state.count = count
     return leaf
+
+
+def load_part(
+    module: ptutils.Module, state: Any, *, select: Any, rename: Any
+) -> LoadReport:
+    """Load as a branch does that takes over a part."""
+    given = "*" if select is None else select
+    part = Part(select=given, rename=rename, missing="skip", unexpected="skip")
+    return load_tree(module, state, part)
 
 
 def test_part_is_taken_over_and_the_rest_stays_as_it_was_built() -> None:

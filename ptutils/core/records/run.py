@@ -17,6 +17,7 @@ from ptutils.core.records.upkeep import deletion
 from ptutils.core.records.verbs import labels, requests, starting
 from ptutils.core.records.verbs.starting import Building
 from ptutils.core.renaming import Rename
+from ptutils.core.restoring.part import Mode, Part
 from ptutils.core.results.page import run_html
 from ptutils.core.selecting import Select
 from ptutils.meta.config import Config
@@ -148,21 +149,24 @@ class Run:
         building = Building(changes=config or {}, trust=trust, provide=provide)
         return starting.resume(self, step, building)
 
-    def branch(
+    def branch(  # noqa: PLR0913 - all of them about what the new run begins with
         self,
         config: Mapping[str, Value] | None = None,
         *,
         step: int | None = None,
         select: Select | None = None,
         rename: Rename | None = None,
+        missing: str | None = None,
+        unexpected: str | None = None,
+        mismatched: str | None = None,
         db: DBInterface | str | None = None,
         trust: Iterable[str] = (),
         provide: Mapping[str, Value] | None = None,
     ) -> Session:
         """Return a Session for a new run that starts at a checkpoint of this one.
 
-        With ``select`` or ``rename`` it takes over a part: what the State lacks stays
-        as it is built anew, so that other settings may name other classes::
+        With ``select``, ``rename`` or a mode it takes over a part: what the State lacks
+        stays as it is built anew, so that other settings may name other classes::
 
             run.branch({"trainer.model.optimizer": sgd}, select="trainer.model.net")
 
@@ -175,20 +179,34 @@ class Run:
                 They hold from the first step on: what the State says otherwise (the
                 learning rate kept by an optimizer) gives way.
             step: Whose checkpoint; the newest by default.
-            select: Names, patterns or a predicate of the paths to take over.
-            rename: Old paths, or beginnings of them, to new ones; or a function.
+            select: What to take over, as ``load_state_dict`` takes it.
+            rename: Old paths to new ones, likewise.
+            missing: What to do about selected paths that the State lacks: ``"error"``,
+                ``"warn"``, ``"skip"`` (of a part the default) or ``"initialize"``.
+            unexpected: About those that the new tree lacks, by default ``"skip"``.
+            mismatched: About those that do not fit, by default ``"error"``.
             db: Where the new run is kept: another database or its URL.
             trust: Packages of the caller's whose classes the config names.
             provide: Objects for what the config cannot build, by dotted path.
 
         Raises:
-            ConfigError: If the config cannot be built.
+            ConfigError: If the config cannot be built, or a mode is unknown.
             StateMismatchError: If the State does not fit the changed config, or
                 ``select`` or ``rename`` names nothing of it.
             NotFoundError: If the run has no checkpoint, or none at ``step``.
         """
         building = Building(changes=config or {}, trust=trust, provide=provide, db=db)
-        return starting.branch(self, step, building, select, rename)
+        asked = (select, rename, missing, unexpected, mismatched)
+        part = None
+        if any(each is not None for each in asked):
+            part = Part(
+                select="*" if select is None else select,
+                rename=rename,
+                missing=missing or Mode.SKIP,
+                unexpected=unexpected or Mode.SKIP,
+                mismatched=mismatched or Mode.ERROR,
+            )
+        return starting.branch(self, step, building, part)
 
     def restart(
         self,

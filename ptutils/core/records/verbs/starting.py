@@ -16,8 +16,8 @@ from ptutils.core.records.checkpoint import Checkpoint, decode_fields
 from ptutils.core.records.lineage import new_lineage
 from ptutils.core.records.settings import changes_kept
 from ptutils.core.records.writing.taking_over import require_free
-from ptutils.core.renaming import Rename
-from ptutils.core.selecting import Select
+from ptutils.core.restoring.part import Part
+from ptutils.core.selecting import selector
 from ptutils.errors import ConfigError, DatabaseError, NotFoundError, StatusError
 from ptutils.meta.config import Config
 from ptutils.meta.status import Origin
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 __all__ = ["Building", "branch", "evaluate", "restart", "resume"]
 
 _TRIES: Final = 2
-_MEASURED: Final = ("state", "trainer.state", "trainer.model")
+_COUNTED: Final = ("loaded", "missing", "unexpected", "mismatched", "initialized")
+"""What a lineage says of a part that was taken over."""
+
+_MEASURED: Final = Part(select=selector(["state", "trainer.state", "trainer.model"]))
 """What a measurement needs of a State: not where the data or the callbacks were."""
 
 
@@ -114,43 +117,33 @@ def _resume(run: Run, step: int | None, building: Building) -> Session:
 
 
 def branch(
-    run: Run,
-    step: int | None,
-    building: Building,
-    select: Select | None,
-    rename: Rename | None,
+    run: Run, step: int | None, building: Building, part: Part | None
 ) -> Session:
-    """Return a Session for a new run that starts at a checkpoint of a run."""
-    return _begun(lambda: _branch(run.refresh(), step, building, select, rename))
+    """Return a Session for a new run that starts at a checkpoint of a run.
+
+    Args:
+        run: To branch from.
+        step: Of the checkpoint; None for the newest.
+        building: How the new run differs.
+        part: What to take over of the State; None for all of it, exactly.
+    """
+    return _begun(lambda: _branch(run.refresh(), step, building, part))
 
 
 def _branch(
-    run: Run,
-    step: int | None,
-    building: Building,
-    select: Select | None,
-    rename: Rename | None,
+    run: Run, step: int | None, building: Building, part: Part | None
 ) -> Session:
     checkpoint = _require_checkpoint(run, step, "branch from")
     before = _config_at(run, checkpoint)
     session: Session = building.build(before, run.db)
     lineage = _lineage(run, checkpoint, "branch", building, session)
-    is_part = not (select is None and rename is None)
     with changes_kept(session, before):
         session.go_on_from(
-            run,
-            checkpoint,
-            lineage=lineage,
-            origin=Origin.BRANCHED,
-            select=select,
-            rename=rename,
-            strict=not is_part,
+            run, checkpoint, lineage=lineage, origin=Origin.BRANCHED, part=part
         )
-    if is_part and session.load_report is not None:
-        report = vars(session.load_report)
-        lineage["restored"] = {
-            name: len(report[name]) for name in ("loaded", "missing", "unexpected")
-        }
+    if part is not None and session.load_report is not None:
+        report = session.load_report
+        lineage["restored"] = {name: len(getattr(report, name)) for name in _COUNTED}
     return session
 
 
@@ -176,7 +169,7 @@ def _evaluate(run: Run, step: int | None, split: str, building: Building) -> Ses
         checkpoint,
         lineage=_lineage(run, checkpoint, "evaluate", building, session),
         origin=Origin.EVALUATED,
-        select=_MEASURED,
+        part=_MEASURED,
     )
     session.measure_only(split)
     return session

@@ -71,7 +71,8 @@ def test_branch_of_a_part_runs_from_step_0_by_its_seed(trained: Run) -> None:
     one, other = (ended(trained.branch(SGD, **part)) for _ in range(2))
     assert one.history["train.loss"] == other.history["train.loss"]
     assert list(one.history["train.loss"].steps) == [1, 2]
-    assert one.lineage["restored"] == {"loaded": 9, "missing": 0, "unexpected": 0}
+    nothing = dict.fromkeys(["missing", "unexpected", "mismatched", "initialized"], 0)
+    assert one.lineage["restored"] == {"loaded": 9, **nothing}
     assert one.status.origin == "branched"
 
 
@@ -98,6 +99,34 @@ def test_branch_leaves_what_the_state_lacks_as_it_was_built(trained: Run) -> Non
     report = session.load_report
     assert report is not None
     assert report.missing == ("trainer.model.net.6.weight", "trainer.model.net.6.bias")
+
+
+def test_branch_begins_anew_where_the_state_does_not_fit(trained: Run) -> None:
+    layers = [*trained.config["trainer.model.net.args"]]
+    layers[-1] = {**layers[-1], "bias": False}
+    session = trained.branch(
+        {"trainer.model.net.args": layers}, mismatched="initialize", db="memory:"
+    )
+    report = session.load_report
+    assert report is not None
+    assert report.unexpected == ("trainer.model.net.5.bias",)
+    assert report.initialized == ("trainer.model.optimizer",)
+    run = ended(session)
+    assert run.lineage["restored"]["mismatched"] == 1
+    assert run.lineage["restored"]["initialized"] == 1
+
+
+def test_branch_may_refuse_what_is_missing(trained: Run) -> None:
+    deeper = [
+        *trained.config["trainer.model.net.args"],
+        {"class": "torch.nn.Linear", "in_features": 10, "out_features": 10},
+    ]
+    with pytest.raises(StateMismatchError, match=r"missing trainer\.model\.net\.6"):
+        trained.branch(
+            {"trainer.model.net.args": deeper},
+            select="trainer.model.net",
+            missing="error",
+        )
 
 
 def test_branch_that_selects_nothing_is_refused(trained: Run) -> None:
