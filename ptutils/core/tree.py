@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from ptutils.core.building.late import Late
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 _PRIVATE = "_ptutils"
+_CONTAINERS: Final = frozenset({list, tuple, dict})
 _PLAIN: Final = frozenset({type(None), bool, int, float, str, bytes})
 
 
@@ -45,8 +47,13 @@ def is_child(value: object) -> bool:
 
     A Config is not: it says what to build and never changes after the build.
     """
-    kind = type(value)
-    if kind in _PLAIN or kind is Config:
+    kind: Any = type(value)
+    return kind not in _PLAIN and _has_state(kind)
+
+
+@lru_cache(1 << 12)
+def _has_state(kind: type[Any]) -> bool:
+    if kind is Config:
         return False
     return hasattr(kind, "state_dict") and hasattr(kind, "load_state_dict")
 
@@ -77,11 +84,12 @@ def holds_child(value: object) -> bool:
 def children(module: object) -> Iterator[tuple[str, Any]]:
     """Yield each child of a Module with its dotted name, in order of assignment."""
     for name, value in list(vars(module).items()):
-        if name == _PRIVATE:
+        kind: Any = type(value)
+        if kind in _PLAIN or name == _PRIVATE:
             continue
-        if is_child(value):
+        if _has_state(kind):
             yield name, value
-        else:
+        elif kind in _CONTAINERS:
             for inner, child in _inside(value):
                 yield f"{name}.{inner}", child
 
@@ -127,9 +135,9 @@ def state_of(module: Any, memo: dict[int, Value] | None = None) -> dict[str, Val
     module._before_save()
     if module.state:
         node["state"] = dict(module.state)
-    taken: set[str] = set()
-    for path, child in parts(module):
-        _require_free(path, taken)
+    every = parts(module)
+    _require_different(path for path, _ in every)
+    for path, child in every:
         if id(child) not in memo:
             memo[id(child)] = (
                 state_of(child, memo) if is_module(child) else _foreign_state(child)
@@ -196,20 +204,25 @@ def _inside(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any]
                 yield f"{key}.{inner}", child
 
 
-def _require_free(path: str, taken: set[str]) -> None:
-    """Note a child's path; refuse one that equals or runs through another child's."""
-    parts = path.split(".")
-    outer = {".".join(parts[:end]) for end in range(1, len(parts) + 1)}
-    through = any(other.startswith(f"{path}.") for other in taken)
-    if through or outer & taken:
-        raise EncodeError(
-            "cannot save two children under one path",
-            path=path,
-            expected="a path of its own for each child",
-            got="keys that are written alike",
-            fix="give the children other keys in their dict",
-        )
-    taken.add(path)
+def _require_different(paths: Iterable[str]) -> None:
+    """Refuse children of which one's path equals or runs through another's."""
+    every = list(paths)
+    if not any("." in path for path in every):
+        return  # Attributes of one object.
+    taken: set[str] = set()
+    for path in every:
+        names = path.split(".")
+        outer = {".".join(names[:end]) for end in range(1, len(names) + 1)}
+        through = any(other.startswith(f"{path}.") for other in taken)
+        if through or outer & taken:
+            raise EncodeError(
+                "cannot save two children under one path",
+                path=path,
+                expected="a path of its own for each child",
+                got="keys that are written alike",
+                fix="give the children other keys in their dict",
+            )
+        taken.add(path)
 
 
 def _insert(node: dict[str, Value], path: str, value: Value) -> None:

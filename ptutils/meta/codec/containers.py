@@ -32,6 +32,9 @@ def encode_elements(
     encoder: Encoder, values: Iterable[Value], tag: str
 ) -> tuple[list[Value], dict[str, Any]]:
     """Encode values one after another as a list."""
+    values = list(values)
+    if _are_numbers(values):
+        return encoder.plain(values), _node(tag, {})
     document: list[Value] = []
     inner: dict[str, Any] = {}
     path = encoder.path
@@ -120,6 +123,14 @@ def encode_frozen(
     document, node = encode()
     encoder.open.discard(id(value))
     return document, _short(node)
+
+
+def _are_numbers(values: list[Value]) -> bool:
+    """Tell quickly whether all are numbers that stand for themselves."""
+    kinds = set(map(type, values))
+    return kinds == {float} or (
+        kinds == {int} and min(values) >= -(2**63) and max(values) < 2**63
+    )
 
 
 def _node(tag: str, inner: dict[str, Any]) -> dict[str, Any]:

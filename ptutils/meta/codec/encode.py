@@ -131,6 +131,11 @@ class Encoder:
             return self._shared(entry, value)
         return entry.encode(self, value)
 
+    def plain(self, values: list[Value]) -> list[Value]:
+        """Return values that stand for themselves, as :meth:`value` would each."""
+        self._count += len(values)
+        return values
+
     def isolated(self, value: Value) -> tuple[Value, Node]:
         """Encode a key or an element of a set, which cannot share with the rest."""
         return Encoder(self.where(), is_isolated=True).value(value)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container
+from functools import lru_cache
 from typing import Final
 
 from ptutils.meta.values import Value
@@ -27,7 +28,12 @@ _SIMPLE: Final = (str, int, float, bool, bytes, type(None))
 
 def is_plain_key(key: Value) -> bool:
     """Return whether ``key`` may stand in a plain document as it is."""
-    return type(key) is str and _MATCH(key) is not None
+    return type(key) is str and _is_plain(key)
+
+
+@lru_cache(1 << 14)
+def _is_plain(key: str) -> bool:
+    return _MATCH(key) is not None
 
 
 def plain_key(key: Value, taken: Container[str]) -> str:

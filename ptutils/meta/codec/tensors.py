@@ -7,6 +7,7 @@ hang on a tensor (``grad``, ``grad_fn``) is not part of its value.
 
 from __future__ import annotations
 
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import numpy as np
@@ -67,9 +68,10 @@ def _encode_tensor(encoder: Encoder, value: torch.Tensor) -> tuple[Value, Node]:
     name = dtype_name(encoder, value)
     if value.layout is not torch.strided:
         return _encode_sparse(encoder, value)
-    shape, strides = value.shape, value.stride()
+    shape, strides, device = value.shape, value.stride(), value.device
     node: dict[str, Any] = {"is": TENSOR if type(value) is torch.Tensor else PARAMETER}
-    if list(strides) != dense_strides(shape):
+    text, is_dense, last = _layout(name, shape, strides)
+    if not is_dense:
         node["strides"] = list(strides)
     if value.requires_grad:
         node["grad"] = True
@@ -77,23 +79,32 @@ def _encode_tensor(encoder: Encoder, value: torch.Tensor) -> tuple[Value, Node]:
         node["conj"] = True
     if value.is_neg():
         node["neg"] = True
-    if value.device.type != "cpu":
-        node["device"] = str(value.device)
-    if value.device.type != "meta" and value.numel():
-        _touch(encoder, value, node, strides)
-    return described(name, shape), node
+    kind = device.type
+    if kind != "cpu":
+        node["device"] = str(device)
+    if last >= 0 and kind != "meta":
+        _touch(encoder, value, node, last)
+    return text, node
+
+
+@lru_cache(4096)
+def _layout(
+    name: str, shape: tuple[int, ...], strides: tuple[int, ...]
+) -> tuple[str, bool, int]:
+    """Return how a tensor is described, whether it is dense, and its last position."""
+    is_dense = list(strides) == dense_strides(shape)
+    last = -1 if 0 in shape else span(shape, strides)[1]
+    return described(name, shape), is_dense, last
 
 
 def _touch(
-    encoder: Encoder, value: torch.Tensor, node: dict[str, Any], strides: Value
+    encoder: Encoder, value: torch.Tensor, node: dict[str, Any], last: int
 ) -> None:
     size = value.element_size()
     start = int(value.storage_offset()) * size
-    high = start + int(span(value.shape, strides)[1]) * size + size
     whole = value.untyped_storage()
-    storage = encoder.storage(
-        ("torch", whole._cdata), lambda first, last: _cut(whole, first, last)
-    )
+    storage = encoder.storage(("torch", whole._cdata), partial(_cut, whole))
+    high = start + (last + 1) * size
     storage.touch(node, low=start, high=high, start=start, unit=size)
 
 
