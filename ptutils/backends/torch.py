@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 
 from ptutils.core.model import Model
 from ptutils.errors import CallbackError, ConfigError, DataError, nearest
+from ptutils.meta.codec.tensors import storage_key
 from ptutils.meta.values import Value
 
 __all__ = ["TorchBackend"]
@@ -121,6 +122,19 @@ class TorchBackend:
     def update(self, model: Model) -> None:
         """Take one step of the optimizer."""
         model.optimizer.step()
+
+    def updated(self, model: Model) -> Collection[object]:
+        """Return the keys of the storages of what the optimizer changes."""
+        optimizer = model.optimizer
+        tensors = [each for group in optimizer.param_groups for each in group["params"]]
+        for state in optimizer.state.values():
+            if isinstance(state, dict):
+                tensors += state.values()
+        return {
+            storage_key(tensor.untyped_storage())
+            for tensor in tensors
+            if isinstance(tensor, torch.Tensor) and tensor.layout is torch.strided
+        }
 
     def schedule(self, model: Model) -> None:
         """Take one step of the scheduler."""

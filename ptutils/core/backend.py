@@ -5,7 +5,7 @@ The training loop speaks to a Backend alone, so that another library is another 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ptutils.core.catalogue import find
@@ -49,6 +49,9 @@ class Backend(Protocol):
 
     def update(self, model: Model) -> None:
         """Take one step of the optimizer."""
+
+    def updated(self, model: Model) -> Collection[object]:
+        """Return the keys of the memory that :meth:`update` changes, as codec keys."""
 
     def schedule(self, model: Model) -> None:
         """Take one step of the scheduler."""

@@ -133,8 +133,13 @@ class Recording:
         """Say what the next checkpoint is for, whatever :meth:`save` says."""
         self._asked_why = why
 
-    def save(self, why: str) -> None:
+    def save(self, why: str, *, is_ahead: bool = False) -> None:
         """Take a checkpoint, between two steps; it is written while training goes on.
+
+        Args:
+            why: What for.
+            is_ahead: Whether a step comes next, which calls :meth:`settle` before it
+                changes parameters: until then they are copied in the background.
 
         Raises:
             EncodeError: If something in the State cannot be stored exactly.
@@ -156,8 +161,14 @@ class Recording:
             },
             None if config == self._stored_config else config.state_dict(),
             None if schedule.keep is None else schedule.retained,
+            trainer.model.backend.updated(trainer.model) if is_ahead else (),
         )
         self.saved_at = trainer.step, trainer.epoch
+
+    def settle(self) -> None:
+        """Copy what is still to be copied of the last checkpoint."""
+        if self._recorder is not None:
+            self._recorder.settle()
 
     def flush(self) -> None:
         """Wait until every checkpoint that was taken is durable.

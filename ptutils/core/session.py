@@ -10,6 +10,7 @@ from ptutils.core.backend import load_backend
 from ptutils.core.catalogue import find
 from ptutils.core.dbinterface import DBInterface
 from ptutils.core.loading import LoadReport, Part, load_tree
+from ptutils.core.loop.boundaries import Services
 from ptutils.core.loop.schedule import Schedule
 from ptutils.core.module import Module
 from ptutils.core.recording import Recording, Start
@@ -283,9 +284,12 @@ class Session(Module):
                 session=self,
                 registries=[self.callbacks],
                 elapsed_s=self._start.elapsed_s,
-                settle=self._settle,
-                save=self._recording.save,
-                pause=self._recording.pause,
+                services=Services(
+                    settle=self._settle,
+                    save=self._recording.save,
+                    complete=self._recording.settle,
+                    pause=self._recording.pause,
+                ),
             )
         now = self.trainer.step, self.trainer.epoch
         if reason or self._recording.saved_at != now:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ptutils.core.callback import Callback
 from ptutils.core.dataprovider import Provider
+from ptutils.core.loop.boundaries import Services, add_boundaries
 from ptutils.core.loop.clock import Clock
 from ptutils.core.loop.compiling import check_stages, compile_stages, walk
 from ptutils.core.loop.looper import Looper
+from ptutils.core.loop.overlap import leaves_parameters
 from ptutils.core.loop.schedule import Schedule
-from ptutils.core.loop.stage import Part, Stage, Unwind, Values
+from ptutils.core.loop.stage import Part, Stage, Values
 from ptutils.core.loop.stages import Validate
 from ptutils.core.model import Model
 from ptutils.core.module import Module
@@ -20,7 +22,7 @@ from ptutils.meta.callbacks import Callbacks
 
 __all__ = ["Trainer"]
 
-_SERVICES = ("clock", "settle", "save", "pause")
+_SERVICES = ("clock", "is_copying", *vars(Services()))
 
 
 class Trainer(Module):
@@ -69,9 +71,7 @@ class Trainer(Module):
         session: Module | None = None,
         registries: Iterable[Callbacks] = (),
         elapsed_s: float = 0.0,
-        settle: Callable[[], None] = lambda: None,
-        save: Callable[[str], None] = lambda why: None,
-        pause: Callable[[str], None] | None = None,
+        services: Services | None = None,
     ) -> str:
         """Train from where the counters are until the schedule is over.
 
@@ -81,10 +81,8 @@ class Trainer(Module):
             session: The Session this belongs to, offered to callbacks.
             registries: Further callbacks, called before the trainer's own.
             elapsed_s: Seconds of training before this process.
-            settle: Called once, just before the first epoch or its rest.
-            save: Called with the reason when a checkpoint is due.
-            pause: Called with the reason when training is to pause; it calls
-                :meth:`wait`, which it is by default.
+            services: What is called at certain moments, to save say; nothing is by
+                default, and a pause waits.
 
         Returns:
             Why training ended: ``""`` at the end of the schedule.
@@ -97,11 +95,13 @@ class Trainer(Module):
         self.check(provider, schedule=schedule, session=session, registries=registries)
         values = self._offered(provider, schedule, session)
         clock = Clock(schedule, elapsed_s)
-        pause = pause or (lambda reason: self.wait())
-        values.update(clock=clock, settle=settle, save=save, pause=pause)
-        loop = compile_stages(self.looper, "looper", self._all(registries), values)
+        every = list(self._all(registries))
+        values.update(clock=clock, is_copying=False, **vars(services or Services()))
+        loop = compile_stages(self.looper, "looper", every, values)
         values.update(self.state.lasting)
-        self._add_boundaries(values)
+        validate = _compiled_validate(self.looper) or _idle
+        overlaps = leaves_parameters(self.looper, every)
+        add_boundaries(values, self.state, validate, overlaps=overlaps)
         clock.leave_step_boundary(values["step"])
         self._values, self._lasting, self._is_training = values, loop.lasting, True
         if self._asked:
@@ -111,6 +111,7 @@ class Trainer(Module):
             loop.run(values)
         finally:
             self._is_training = False
+            values["complete"]()
             self._before_save()
         return clock.reason
 
@@ -143,7 +144,7 @@ class Trainer(Module):
         schedule, registries = Schedule(), list(registries)
         values = self._offered(provider, schedule, session)
         clock = Clock(schedule)
-        values.update(clock=clock, settle=_idle, save=_idle, pause=_idle, split=split)
+        values.update(clock=clock, is_copying=False, split=split, **vars(Services()))
         compile_stages(self.looper, "looper", self._all(registries), values)
         validate = _compiled_validate(self.looper) or _idle
         self._values, self._is_training = values, True
@@ -292,39 +293,6 @@ class Trainer(Module):
             epoch=self.state.epoch,
         )
 
-    def _add_boundaries(self, values: Values) -> None:
-        """Add what the loop calls between steps and between epochs."""
-        validate = _compiled_validate(self.looper) or _idle
-
-        def between_steps(values: Values) -> None:
-            clock: Clock = values["clock"]
-            clock.enter_step_boundary()
-            validate(values)
-            self.state.passed = values["step"]
-            if clock.is_due("checkpoint", values):
-                values["save"]("schedule")
-            if clock.pause_reason:
-                values["pause"](clock.pause_reason)
-            _stop_inside(values)
-            clock.leave_step_boundary(values["step"])
-
-        def enter(values: Values) -> None:
-            # A checkpoint that a callback took at the end of a step lies before what
-            # is due after that step.
-            position = values["provider"].loaders["train"].state["position"]
-            if position and self.state.passed != values["step"]:
-                between_steps(values)
-            _stop_inside(values)
-
-        def between_epochs(values: Values) -> None:
-            self.state.passed = 0  # As if no step had been looked at.
-            if values["schedule"].after_epoch("checkpoint", values["epoch"]):
-                values["save"]("schedule")
-
-        values.update(
-            enter=enter, between_steps=between_steps, between_epochs=between_epochs
-        )
-
     def _before_save(self) -> None:
         values = self._values
         if values:
@@ -357,15 +325,6 @@ def _compiled_validate(stage: Stage) -> Part | None:
         if found is not None:
             return found
     return None
-
-
-def _stop_inside(values: Values) -> None:
-    """Leave the loop if training is to stop here; the end of an epoch comes first."""
-    clock: Clock = values["clock"]
-    loader = values["provider"].loaders["train"]
-    is_at_end = loader.state["position"] >= len(loader)
-    if (clock.reason or clock.is_over(values)) and not is_at_end:
-        raise Unwind
 
 
 def require_splits(provider: Provider, needed: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from ptutils.core.building.builder import build
 from ptutils.core.callback import Callback
+from ptutils.core.loop.boundaries import Services
 from ptutils.core.loop.schedule import Schedule
 from ptutils.core.trainer import Trainer
 from ptutils.errors import StopTraining
@@ -54,8 +55,10 @@ class Experiment:
         return self.trainer.train(
             self.provider,
             schedule=Schedule(duration, **settings),
-            settle=lambda: self.backend.set_random_state(self.random),
-            save=lambda why: self.saved.append(self.state()),
+            services=Services(
+                settle=lambda: self.backend.set_random_state(self.random),
+                save=lambda why, is_ahead=False: self.saved.append(self.state()),
+            ),
         )
 
     def state(self) -> Any:

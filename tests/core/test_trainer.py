@@ -12,6 +12,7 @@ import ptutils
 from ptutils.backends.torch import TorchBackend
 from ptutils.callbacks.early_stopping import EarlyStopping
 from ptutils.core.callback import Callback
+from ptutils.core.loop.boundaries import Services
 from ptutils.core.loop.looper import Looper
 from ptutils.core.loop.schedule import Schedule
 from ptutils.core.loop.stages import Epoch
@@ -174,13 +175,13 @@ def test_no_validation_needs_no_split_for_it() -> None:
 def test_checkpoints_are_due_after_steps_and_epochs() -> None:
     made, saved = trainer(), []
 
-    def save(why: str) -> None:
+    def save(why: str, is_ahead: bool = False) -> None:
         saved.append((why, made.step, made.epoch))
 
-    made.train(
-        provider(), schedule=Schedule("2 epochs", checkpoint="3 steps"), save=save
-    )
-    made.train(provider(), schedule=Schedule("3 epochs"), save=save)
+    services = Services(save=save)
+    schedule = Schedule("2 epochs", checkpoint="3 steps")
+    made.train(provider(), schedule=schedule, services=services)
+    made.train(provider(), schedule=Schedule("3 epochs"), services=services)
     assert saved == [("schedule", 3, 0), ("schedule", 6, 1), ("schedule", 12, 3)]
 
 

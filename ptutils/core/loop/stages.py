@@ -80,6 +80,9 @@ class Update(Stage):
 
     def run(self, values: Values) -> None:
         """Change the parameters; nothing else does. Count the step."""
+        if values["is_copying"]:
+            values["complete"]()  # A checkpoint has the parameters of before.
+            values["is_copying"] = False
         model = values["model"]
         if values["gradients"] is not self._live:
             model.backend.set_gradients(model, values["gradients"])
@@ -156,6 +159,7 @@ class Fit(Stage):
                 clock.interrupt(stop.reason)
                 if values["step"] == done:
                     loader.state["position"] -= 1  # The batch comes again.
+                    values["complete"]()
                     raise Unwind from stop
             if values["step"] >= clock.wake:
                 values["between_steps"](values)

@@ -144,7 +144,7 @@ class Encoder:
         """Return the storage known by ``key``; ``cut`` returns a span of its bytes."""
         storage = self.storages.get(key)
         if storage is None:
-            storage = self.storages[key] = Storage(len(self.storages), cut)
+            storage = self.storages[key] = Storage(len(self.storages), key, cut)
         return storage
 
     def keep(self, node: dict[str, Any], content: Buffer) -> None:

@@ -24,13 +24,32 @@ class Storage:
 
     Args:
         number: Its position among the artifacts.
+        key: By which it is known while it lives.
         cut: Returns the bytes between two positions.
+
+    Attributes:
+        version: How often its content had been changed, as far as torch counts that;
+            None where nobody counts.
     """
 
-    __slots__ = ("_cut", "_high", "_low", "_nodes", "number")
+    __slots__ = (
+        "_cut",
+        "_high",
+        "_low",
+        "_nodes",
+        "_watched",
+        "key",
+        "number",
+        "version",
+    )
 
-    def __init__(self, number: int, cut: Callable[[int, int], Buffer]) -> None:
+    def __init__(
+        self, number: int, key: object, cut: Callable[[int, int], Buffer]
+    ) -> None:
         self.number = number
+        self.key = key
+        self.version: int | None = None
+        self._watched: Any = None
         self._cut = cut
         self._low = -1
         self._high = 0
@@ -52,6 +71,16 @@ class Storage:
         self._low = low if self._low < 0 else min(self._low, low)
         self._high = max(self._high, high)
         self._nodes.append((node, start, unit))
+
+    def watch(self, tensor: Any) -> None:
+        """Count the changes made through a tensor and its views."""
+        if self._watched is None and not tensor.is_inference():
+            self._watched, self.version = tensor, tensor._version
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether its content was changed meanwhile, as far as that is counted."""
+        return self._watched is not None and self._watched._version != self.version
 
     def finish(self) -> Buffer:
         """Cut the span, and tell each node its offset in it."""

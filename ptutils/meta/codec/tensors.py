@@ -26,7 +26,14 @@ from ptutils.meta.codec.storages import check_span, dense_strides, span
 from ptutils.meta.codec.table import Entry, Node, enter
 from ptutils.meta.values import Value
 
-__all__ = ["DTYPES", "PARAMETER", "TENSOR", "dtype_name", "with_gradient"]
+__all__ = [
+    "DTYPES",
+    "PARAMETER",
+    "TENSOR",
+    "dtype_name",
+    "storage_key",
+    "with_gradient",
+]
 
 TENSOR: Final = "torch.Tensor"
 PARAMETER: Final = "torch.nn.Parameter"
@@ -103,9 +110,15 @@ def _touch(
     size = value.element_size()
     start = int(value.storage_offset()) * size
     whole = value.untyped_storage()
-    storage = encoder.storage(("torch", whole._cdata), partial(_cut, whole))
+    storage = encoder.storage(storage_key(whole), partial(_cut, whole))
+    storage.watch(value)
     high = start + (last + 1) * size
     storage.touch(node, low=start, high=high, start=start, unit=size)
+
+
+def storage_key(whole: torch.UntypedStorage) -> object:
+    """Return by what a storage is known while it lives."""
+    return "torch", whole._cdata
 
 
 def _cut(whole: torch.UntypedStorage, first: int, last: int) -> Buffer:

@@ -7,9 +7,10 @@ those that it replaces.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ptutils.core.records.checkpoint import OLDEST_FIRST, STATE_HIDDEN
 from ptutils.core.records.identity import new_lease
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from ptutils.core.dbinterface import DBInterface
 
 __all__ = ["Publisher", "Retained", "Taken"]
+
+_LOG: Final = logging.getLogger("ptutils")
 
 Retained: TypeAlias = Callable[[list[Document]], set[str]]
 """Chooses from a run's checkpoints, oldest first, the ids of those that stay."""
@@ -71,20 +74,32 @@ class Publisher:
         self._writers = writers
         self._owner = owner
         self._snapshots = Snapshots()
+        self._newest: Snapshot | None = None
         self._size_bytes = 0
         self._saver = Saver(self._publish)
 
-    def take(self, state: Value) -> Snapshot:
+    def take(self, state: Value, late: Collection[object] = ()) -> Snapshot:
         """Return a snapshot; wait first while too much is on its way already.
+
+        Args:
+            state: The State.
+            late: The keys of storages that are not changed before :meth:`settle` is
+                called.
 
         Raises:
             EncodeError: If something in the State cannot be stored exactly.
             DatabaseError: If the last database refused what came before.
         """
         self._saver.make_room(self._size_bytes)
-        snapshot = self._snapshots.take(state)
+        snapshot = self._newest = self._snapshots.take(state, late)
         self._size_bytes = snapshot.size_bytes
         return snapshot
+
+    def settle(self) -> None:
+        """Copy what is still to be copied of the newest snapshot."""
+        snapshot, self._newest = self._newest, None
+        if snapshot is not None:
+            self._snapshots.settle(snapshot)
 
     def put(self, taken: Taken) -> None:
         """Let a checkpoint be written in the background.
@@ -112,6 +127,7 @@ class Publisher:
 
     def _publish(self, batch: Sequence[Taken]) -> None:
         """Write checkpoints to each database; called on the saver's thread."""
+        batch = [taken for taken in batch if self._is_complete(taken)]
         staged: list[dict[Writer, Entry]] = []
         for taken in batch:
             entries = dict.fromkeys(self._writers, taken.entry())
@@ -138,13 +154,28 @@ class Publisher:
         if not any(writer.has(entry) for writer, entry in added):
             self._published(batch)
 
+    def _is_complete(self, taken: Taken) -> bool:
+        """Complete a snapshot; give it up if something was changed too early."""
+        taken.snapshot.complete()
+        if not taken.snapshot.is_spoiled:
+            return True
+        self._snapshots.distrust()
+        self._snapshots.reuse(taken.snapshot)
+        _LOG.warning(
+            "the parameters were changed between two updates: a checkpoint of step %s "
+            "is given up, and the next step is saved instead",
+            taken.document["step"],
+        )
+        self._writers.ask_for_checkpoint()
+        return False
+
     def _published(self, batch: Sequence[Taken]) -> None:
         """Let go of what checkpoints that are durable now replace."""
         for taken in batch:
             self._snapshots.reuse(taken.snapshot)
-        *_, last = batch
-        if last.retained is not None:
-            self._prune(last.document["run"], last.retained)
+        for taken in batch[-1:]:
+            if taken.retained is not None:
+                self._prune(taken.document["run"], taken.retained)
 
     def _prune(self, run_id: str, retained: Retained) -> None:
         """Delete the checkpoints that are not retained.

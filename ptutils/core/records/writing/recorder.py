@@ -8,7 +8,7 @@ and the run's status and summary.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -200,6 +200,7 @@ class Recorder:
         fields: Document,
         config: Value | None,
         retained: Retained | None = None,
+        late: Collection[object] = (),
     ) -> str:
         """Take a checkpoint of this moment; it is written while training goes on.
 
@@ -212,6 +213,8 @@ class Recorder:
             config: The config, if it is no longer the run's.
             retained: Chooses from the run's checkpoints, oldest first, whose to keep
                 once this one is durable; all by default.
+            late: The keys of storages that are not changed before :meth:`settle` is
+                called: they may be copied in the background.
 
         Returns:
             The id of the checkpoint.
@@ -221,7 +224,7 @@ class Recorder:
             DatabaseError: If the last database refused what came before.
         """
         self.raise_fault()
-        snapshot = self._publisher.take(state)
+        snapshot = self._publisher.take(state, late)
         if config is not None:
             config = decode(encode(config, path="config"))  # As it is now.
         with self._writers.lock:
@@ -233,6 +236,10 @@ class Recorder:
             )
         )
         return str(document["_id"])
+
+    def settle(self) -> None:
+        """Copy what is still to be copied: it is about to be changed."""
+        self._publisher.settle()
 
     def flush(self) -> None:
         """Wait until every checkpoint that was taken is written.

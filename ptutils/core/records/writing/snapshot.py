@@ -1,18 +1,23 @@
 """Snapshots: the State of a moment in memory of its own, while training goes on.
 
 What is written down later must not change meanwhile: everything that aliases live
-arrays and tensors is copied, into a buffer that is used again and again.
+arrays and tensors is copied, into a buffer that is used again and again. What is known
+to stay as it is for a while may be copied a little later, on another thread.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+import threading
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any, Final, TypeAlias
 
 import numpy as np
+from xxhash import xxh3_128_digest
 
-from ptutils.meta.codec import Buffer, Encoded, encode
+from ptutils.meta.codec import Buffer, Encoded
+from ptutils.meta.codec.encode import survey
+from ptutils.meta.codec.storages import Storage
 from ptutils.meta.values import Value
 
 __all__ = ["Snapshot", "Snapshots"]
@@ -23,18 +28,48 @@ _SMALL_BYTES: Final = 1 << 20
 _ALIGNMENT: Final = 64
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+_Copy: TypeAlias = tuple[Storage, Buffer, Any]
+
+
 class Snapshot:
-    """An encoded State whose bytes are its own.
+    """An encoded State whose bytes are its own, once it is complete.
+
+    Args:
+        encoded: The State.
+        memory: What its bytes are in, if that is to be used again.
+        late: Storages that are still to be copied: from where, to where.
+        proof: Likewise such that were copied, though they could have been late.
 
     Attributes:
         encoded: The State.
         size_bytes: Of its artifacts.
+        is_spoiled: Whether something was changed before it was copied.
     """
 
-    encoded: Encoded
-    size_bytes: int
-    _memory: Any = field(default=None, repr=False)
+    def __init__(
+        self,
+        encoded: Encoded,
+        memory: Any = None,
+        late: Sequence[_Copy] = (),
+        proof: Sequence[_Copy] = (),
+    ) -> None:
+        self.encoded = encoded
+        self.size_bytes = sum(map(len, encoded.artifacts))
+        self.is_spoiled = False
+        self._memory = memory
+        self._late = late
+        self._proof = proof
+        self._copying = threading.Lock()
+
+    def complete(self) -> None:
+        """Copy what is still to be copied, or wait for the thread that does it."""
+        with self._copying:
+            late, self._late = self._late, ()
+            for _, source, target in late:
+                # numpy lets other threads run meanwhile.
+                np.copyto(target, np.frombuffer(source, dtype=np.uint8))
+            if any(storage.has_changed for storage, _, _ in late):
+                self.is_spoiled = True
 
 
 class Snapshots:
@@ -42,23 +77,55 @@ class Snapshots:
 
     def __init__(self) -> None:
         self._free: Any = None
+        self._trusts: bool | None = None  # None: it is still to be seen.
 
-    def take(self, state: Value) -> Snapshot:
+    def take(self, state: Value, late: Collection[object] = ()) -> Snapshot:
         """Return a snapshot of a value; it stays as it is, whatever is changed.
+
+        Args:
+            state: The value.
+            late: The keys of storages that are not changed before :meth:`settle` is
+                called. Whether that is so is looked at the first time.
 
         Raises:
             EncodeError: If a part of it cannot be stored exactly.
         """
-        encoded = encode(state)
-        size = sum(map(len, encoded.artifacts))
-        artifacts: Sequence[Buffer]
-        if size <= _SMALL_BYTES:
-            artifacts, memory = tuple(map(bytes, encoded.artifacts)), None
-        else:
-            memory = self._memory(sum(map(_room, encoded.artifacts)))
-            artifacts = _copied(encoded.artifacts, memory)
-        encoded = replace(encoded, artifacts=artifacts)
-        return Snapshot(encoded=encoded, size_bytes=size, _memory=memory)
+        encoded, storages = survey(state)
+        if sum(map(len, encoded.artifacts)) <= _SMALL_BYTES:
+            return Snapshot(
+                replace(encoded, artifacts=tuple(map(bytes, encoded.artifacts)))
+            )
+        memory = self._memory(sum(map(_room, encoded.artifacts)))
+        copies: list[Buffer] = []
+        rest: list[_Copy] = []
+        end = 0
+        for storage, artifact in zip(storages, encoded.artifacts, strict=True):
+            target = memory[end : end + len(artifact)]
+            end += _room(artifact)
+            may_wait = storage.version is not None and storage.key in late
+            if may_wait:
+                rest.append((storage, artifact, target))
+            if not (may_wait and self._trusts):
+                memoryview(target)[:] = artifact
+            copies.append(memoryview(target).toreadonly())
+        encoded = replace(encoded, artifacts=copies)
+        if self._trusts:
+            return Snapshot(encoded, memory, late=rest)
+        return Snapshot(encoded, memory, proof=rest if self._trusts is None else ())
+
+    def settle(self, snapshot: Snapshot) -> None:
+        """Complete a snapshot before what may have been late is changed."""
+        snapshot.complete()
+        proof, snapshot._proof = snapshot._proof, ()
+        if proof:
+            self._trusts = all(
+                xxh3_128_digest(source) == xxh3_128_digest(target)
+                for _, source, target in proof
+            )
+
+    def distrust(self) -> None:
+        """Copy everything at once from now on."""
+        self._trusts = False
 
     def reuse(self, snapshot: Snapshot) -> None:
         """Take the memory of a snapshot back: nobody looks at it any more."""
@@ -76,16 +143,3 @@ class Snapshots:
 
 def _room(artifact: Buffer) -> int:
     return -(-len(artifact) // _ALIGNMENT) * _ALIGNMENT
-
-
-def _copied(artifacts: Sequence[Buffer], memory: Any) -> Sequence[Buffer]:
-    """Copy bytes one after the other into a buffer; return where each is."""
-    whole = memoryview(memory)
-    copies: list[Buffer] = []
-    end = 0
-    for artifact in artifacts:
-        copy = whole[end : end + len(artifact)]
-        copy[:] = artifact
-        copies.append(copy.toreadonly())
-        end += _room(artifact)
-    return copies

@@ -53,7 +53,7 @@ class Writers:
         self.encoded: Document = {}
         self._owner = owner
         self._present = present
-        self._spilled = spilled
+        self.ask_for_checkpoint = spilled
         self._writers: list[Writer] = []
         self.lock = threading.RLock()
         """Held where what is to be written is shared out: nothing goes to one that is
@@ -155,7 +155,7 @@ class Writers:
             self._writers = [spill]
         self._report(writer.db, error, goes_on=spill.db.url)
         self.send(new_lease(self._owner))
-        self._spilled()
+        self.ask_for_checkpoint()
 
     def _open_spill(self, writer: Writer) -> Writer:
         """Return a writer to a new file, which goes on where ``writer`` could not."""
