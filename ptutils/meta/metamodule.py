@@ -35,8 +35,13 @@ class MetaModule(abc.ABC):
     def load_state_dict(self, state: Value) -> Any:
         """Take over what :meth:`state_dict` returned."""
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: str | os.PathLike[str], *, trust: bool = False) -> Path:
         """Write to a file; the suffix chooses the format. The file appears whole.
+
+        Args:
+            path: The file.
+            trust: Allow what only a reader who trusts the file can read: ``.pkl``, and
+                objects that the codec does not store in ``.json`` and ``.yaml``.
 
         Returns:
             The path written.
@@ -45,7 +50,7 @@ class MetaModule(abc.ABC):
             FormatError: If the suffix is unknown, or the file cannot be written.
             EncodeError: If a value cannot be stored exactly.
         """
-        return formats.write(path, self._to_document())
+        return formats.write(path, self._to_document(), trust=trust)
 
     @hybrid
     def load(self: Any, path: str | os.PathLike[str], *, trust: bool = False) -> Any:
@@ -53,13 +58,13 @@ class MetaModule(abc.ABC):
 
         Args:
             path: A file written by :meth:`save`, or by hand in its format.
-            trust: Allow formats that execute what the file says (``.pkl``).
+            trust: Run the code that the file names, where it needs that.
 
         Returns:
             The instance.
 
         Raises:
-            FormatError: If the file cannot be read, or its format needs trust.
+            FormatError: If the file cannot be read, or needs trust.
             DecodeError: If the file is damaged.
         """
         value = formats.read(path, trust=trust)

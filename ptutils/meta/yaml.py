@@ -8,6 +8,7 @@ numbers, so that text which looks like one is quoted.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 
@@ -136,6 +137,8 @@ def _depth(text: str) -> int:
 
 class _Strict(yaml.constructor.SafeConstructor):
     """What both loaders add to the constructor that they share."""
+
+    nan_value = math.nan  # PyYAML's own has the sign bit set on most machines.
 
     def __init__(self, text: str) -> None:
         super().__init__(text)  # type: ignore[call-arg]  # the loader that follows takes it

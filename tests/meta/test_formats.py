@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pickle
 import struct
 import subprocess
 import sys
@@ -219,41 +217,6 @@ def test_deep_values_and_reserved_keys_go_through_the_codec(tmp_path):
         deep = [deep]
     for value in ({"deep": deep}, {"_ptutils": 1}, {(1,): 2}, {"big": 2**70}):
         assert same(read(write(tmp_path / "value.pt", value)), value)
-
-
-# pickle
-
-
-def test_a_pickle_is_read_only_with_trust(tmp_path):
-    path = State(a={"b": 1}).save(tmp_path / "state.pkl")
-    with pytest.raises(FormatError, match="pass trust=True if you know who wrote it"):
-        State.load(path)
-    assert State.load(path, trust=True) == {"a": {"b": 1}}
-
-
-def test_reading_a_pickle_without_trust_runs_nothing(tmp_path):
-    class Bomb:
-        def __reduce__(self):
-            return (os.mkdir, (str(tmp_path / "gone"),))
-
-    path = tmp_path / "bomb.pkl"
-    path.write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(FormatError, match="runs code that the file names"):
-        read(path)
-    assert not (tmp_path / "gone").exists()
-
-
-def test_a_damaged_pickle_is_refused(tmp_path):
-    path = tmp_path / "state.pkl"
-    path.write_bytes(b"not a pickle")
-    with pytest.raises(FormatError, match="UnpicklingError"):
-        read(path, trust=True)
-
-
-def test_what_cannot_be_pickled_is_refused(tmp_path):
-    with pytest.raises(EncodeError, match="cannot pickle this value"):
-        write(tmp_path / "state.pkl", lambda: 1)
-    assert list(tmp_path.iterdir()) == []
 
 
 # faults

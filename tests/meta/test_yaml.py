@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from typing import Any
 
 import pytest
@@ -127,3 +129,8 @@ def test_reading_fast_refuses_in_the_same_words(text: str) -> None:
     with pytest.raises(FormatError) as fast:
         read_written_yaml(text, "here")
     assert fast.value.what == slow.value.what
+
+
+@pytest.mark.parametrize("read", [read_yaml, read_written_yaml])
+def test_nan_comes_back_without_a_sign(read):
+    assert struct.pack(">d", read(".nan", "x")) == struct.pack(">d", math.nan)

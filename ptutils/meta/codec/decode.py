@@ -23,7 +23,9 @@ __all__ = ["Decoder", "decode"]
 _EXACT: Final = frozenset({type(None), bool, float, bytes})
 
 
-def decode(encoded: Encoded, *, device: str | None = "cpu") -> Value:
+def decode(
+    encoded: Encoded, *, device: str | None = "cpu", foreign: Entry | None = None
+) -> Value:
     """Bring back what :func:`encode` took.
 
     Arrays and tensors are writable and own their memory, one block per storage.
@@ -32,12 +34,13 @@ def decode(encoded: Encoded, *, device: str | None = "cpu") -> Value:
         encoded: As :func:`encode` returned it. Names that the document lacks are
             passed over, so that a projection of a document decodes too.
         device: Where to put tensors; None for where they were. Meta tensors stay.
+        foreign: How to read what it wrote when encoding; refused if None.
 
     Raises:
         DecodeError: If the data is damaged, names what is not known here, or asks for
             memory that it does not bring.
     """
-    decoder = Decoder(encoded.artifacts, device)
+    decoder = Decoder(encoded.artifacts, device, foreign)
     return decoder.value(encoded.document, _tree(encoded.types))
 
 
@@ -68,16 +71,23 @@ class Decoder:
     Args:
         artifacts: The bytes that nodes refer to.
         device: Where to put tensors, or None.
+        foreign: The entry of a tag that the table lacks.
     """
 
-    __slots__ = ("_artifacts", "_by_id", "device", "path", "storages")
+    __slots__ = ("_artifacts", "_by_id", "_foreign", "device", "path", "storages")
 
-    def __init__(self, artifacts: Sequence[Buffer], device: str | None) -> None:
+    def __init__(
+        self,
+        artifacts: Sequence[Buffer],
+        device: str | None,
+        foreign: Entry | None = None,
+    ) -> None:
         self.path: list[str | int] = []
         self.device = device
         self.storages: dict[object, Any] = {}
         self._artifacts = artifacts
         self._by_id: dict[int, Value] = {}
+        self._foreign = foreign
 
     def value(self, plain: Value, node: Node) -> Value:
         """Return the value that a plain form and a node stand for."""
@@ -145,6 +155,8 @@ class Decoder:
         if not isinstance(tag, str):
             self.refuse("a tag", tag)
         entry = ENTRY_BY_TAG.get(tag) or find_tag(tag)
+        if self._foreign is not None and tag == self._foreign.tag:
+            entry = self._foreign
         if entry is None:
             near = nearest(tag, ENTRY_BY_TAG)
             fix = f"did you mean {near!r}?" if near else ""

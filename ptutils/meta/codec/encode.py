@@ -26,12 +26,13 @@ _REPEATED: Final = 1000
 look for it, if it holds no more values than this; sharing cannot make it explode."""
 
 
-def encode(value: Value, *, path: str = "") -> Encoded:
+def encode(value: Value, *, path: str = "", foreign: Entry | None = None) -> Encoded:
     """Write a value down as document, sidecar and artifacts.
 
     Args:
         value: Anything of the types that ``docs/document-format.md`` lists.
         path: Where the value is, for errors.
+        foreign: How to store objects of all other types; refused if None.
 
     Raises:
         EncodeError: If a part cannot be stored exactly; it names the path.
@@ -41,15 +42,18 @@ def encode(value: Value, *, path: str = "") -> Encoded:
         Encoded(document={'betas': [0.9, 0.999]},
             types='{"format":1,"tree":{"in":{"betas":"tuple"}}}', artifacts=())
     """
-    return survey(value, path=path)[0]
+    return survey(value, path=path, foreign=foreign)[0]
 
 
-def survey(value: Value, *, path: str = "") -> tuple[Encoded, list[Storage]]:
+def survey(
+    value: Value, *, path: str = "", foreign: Entry | None = None
+) -> tuple[Encoded, list[Storage]]:
     """Encode a value, and tell of each artifact which memory it is.
 
     Args:
         value: As for :func:`encode`.
         path: Likewise.
+        foreign: Likewise.
 
     Returns:
         What :func:`encode` returns, and the storages behind its artifacts in order.
@@ -57,7 +61,7 @@ def survey(value: Value, *, path: str = "") -> tuple[Encoded, list[Storage]]:
     Raises:
         EncodeError: As :func:`encode`.
     """
-    encoder = Encoder(path)
+    encoder = Encoder(path, foreign=foreign)
     document, tree = encoder.value(value)
     tree = encoder.marked(tree)
     storages = list(encoder.storages.values())
@@ -83,10 +87,12 @@ class Encoder:
         prefix: The path of the root, for errors.
         is_isolated: Whether the root is inside a set or a key, where an object cannot
             keep its identity.
+        foreign: How to store objects of types that the table lacks.
     """
 
     __slots__ = (
         "_count",
+        "_foreign",
         "_prefix",
         "_seen",
         "_targets",
@@ -96,11 +102,18 @@ class Encoder:
         "storages",
     )
 
-    def __init__(self, prefix: str = "", *, is_isolated: bool = False) -> None:
+    def __init__(
+        self,
+        prefix: str = "",
+        *,
+        is_isolated: bool = False,
+        foreign: Entry | None = None,
+    ) -> None:
         self.path: list[str | int] = []
         self.open: set[int] = set()
         self.storages: dict[object, Storage] = {}
         self._prefix = prefix
+        self._foreign = foreign
         self.is_isolated = is_isolated
         self._count = 0
         self._seen: dict[int, _Seen] = {}
@@ -118,7 +131,7 @@ class Encoder:
             or (kind is str and value.isascii() and "\0" not in value)
         ):
             return value, None
-        entry = ENTRY_BY_TYPE.get(kind) or find_type(kind)
+        entry = ENTRY_BY_TYPE.get(kind) or find_type(kind) or self._foreign
         if entry is None:
             self._refuse_type(value)
         if len(self.path) > MAX_DEPTH:

@@ -13,8 +13,11 @@ from ptutils.meta.values import Value
 
 __all__ = ["Reader", "Writer", "read", "register_format", "write"]
 
-Reader: TypeAlias = Callable[[Path], Value]
-Writer: TypeAlias = Callable[[Path, Value], None]
+Reader: TypeAlias = Callable[..., Value]
+"""From a path; with the keyword ``trust`` if the format may run code."""
+
+Writer: TypeAlias = Callable[..., None]
+"""A value to a path; with the keyword ``trust`` if the format may run code."""
 
 # The modules are loaded when their suffix is first met: torch must not come along
 # with a config file.
@@ -46,9 +49,11 @@ def register_format(
     Args:
         suffix: With its dot, in lower case: ``.json``. Of ``.b`` and ``.a.b`` the
             longer one is taken for a file that ends so.
-        read: Returns the value that a file holds.
-        write: Writes a value to a path; the file must appear whole or not at all.
-        executes: Whether reading runs what the file says, so that it needs trust.
+        read: Returns the value that a path holds.
+        write: Takes a path and a value; the file must appear whole or not at all.
+        executes: Whether files may hold what is made by running code. Then ``read`` and
+            ``write`` take a keyword ``trust``, and without it run and write no such
+            thing.
     """
     _load(suffix)  # so that ours does not replace this one later
     _FORMATS[suffix] = (read, write, executes)
@@ -57,22 +62,19 @@ def register_format(
 def read(path: str | os.PathLike[str], *, trust: bool = False) -> Value:
     """Return the value that a file holds.
 
+    Args:
+        path: Its suffix tells the format.
+        trust: Run code that the file names.
+
     Raises:
-        FormatError: If the suffix is unknown, the format executes code and ``trust`` is
-            False, or the file cannot be read.
+        FormatError: If the suffix is unknown, the file needs trust and has none, or it
+            cannot be read.
         DecodeError: If the file is damaged.
     """
     file = Path(path)
     reader, _, executes = _format_of(file)
-    if executes and not trust:
-        raise FormatError(
-            f"cannot read {file} without trust",
-            expected="a format that holds values only",
-            got=f"{file.suffix}, which runs code that the file names",
-            fix="pass trust=True if you know who wrote it",
-        )
     try:
-        return reader(file)
+        return reader(file, trust=trust) if executes else reader(file)
     except OSError as error:
         raise FormatError(
             f"cannot read {file}",
@@ -82,8 +84,13 @@ def read(path: str | os.PathLike[str], *, trust: bool = False) -> Value:
         ) from error
 
 
-def write(path: str | os.PathLike[str], value: Value) -> Path:
+def write(path: str | os.PathLike[str], value: Value, *, trust: bool = False) -> Path:
     """Write a value to a file, which appears whole and durable, or not at all.
+
+    Args:
+        path: Its suffix tells the format.
+        value: Anything that the format can hold.
+        trust: Write objects that are read by running their code, if the format can.
 
     Returns:
         The path written.
@@ -93,9 +100,12 @@ def write(path: str | os.PathLike[str], value: Value) -> Path:
         EncodeError: If a value cannot be stored exactly.
     """
     file = Path(path)
-    _, writer, _ = _format_of(file)
+    _, writer, executes = _format_of(file)
     try:
-        writer(file, value)
+        if executes:
+            writer(file, value, trust=trust)
+        else:
+            writer(file, value)
     except OSError as error:
         raise FormatError(
             f"cannot write {file}",
