@@ -179,11 +179,25 @@ class Recording:
         if self._recorder is not None:
             self._recorder.flush()
 
+    def secure(self, why: str) -> None:
+        """Wait until the checkpoint of this very moment is durable.
+
+        Args:
+            why: What it is for, if it has to be taken once more.
+
+        Raises:
+            DatabaseError: If it could not be written.
+        """
+        self.flush()
+        if self._recorder is not None and self._recorder.lacks_newest:
+            self.save(why)
+            self.flush()
+
     def pause(self, reason: str) -> None:
         """Save, and wait until the trainer may go on."""
         status = self._session.status
         self.save("pause")
-        self.flush()
+        self.secure("pause")
         status.to(Phase.PAUSED, reason)
         self._beat()
         self._session.trainer.wait()

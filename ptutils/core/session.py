@@ -156,7 +156,7 @@ class Session(Module):
             self._recording.name_next(why)
             return
         self._recording.save(why)
-        self._recording.flush()
+        self._recording.secure(why)
 
     def flush(self) -> None:
         """Wait until every checkpoint that was taken is durable.
@@ -294,6 +294,7 @@ class Session(Module):
         now = self.trainer.step, self.trainer.epoch
         if reason or self._recording.saved_at != now:
             self._recording.save("last")
+        self._recording.secure("last")
         return reason
 
     def _measure(self) -> str:

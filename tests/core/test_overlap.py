@@ -149,7 +149,7 @@ def test_checkpoint_that_was_spoiled_is_given_up_and_the_next_step_saved(
     monkeypatch.setattr(Update, "run", telling)
     with caplog.at_level(logging.WARNING, "ptutils"):
         run = session(scales_at=3).run()
-    assert "a checkpoint of step 2 is given up" in caplog.text
+    assert "the checkpoint of step 2 is given up" in caplog.text
     assert run is not None
     steps = [each.step for each in run.checkpoints]
     assert 2 not in steps

@@ -8,6 +8,7 @@ stored for little. The field ``slices`` then tells how many items make each stor
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ptutils.errors import CorruptError
@@ -15,7 +16,7 @@ from ptutils.meta.codec import Buffer
 from ptutils.meta.codec.slices import SLICE_BYTES, slices
 from ptutils.meta.values import Document
 
-__all__ = ["Group", "Storages", "groups_of", "stored_artifacts"]
+__all__ = ["Group", "Kept", "Storages", "groups_of", "stored_artifacts"]
 
 Group: TypeAlias = Sequence[bytes | str]
 """The items that make one storage: one, or its slices in order."""
@@ -23,27 +24,49 @@ Group: TypeAlias = Sequence[bytes | str]
 _INLINE_BYTES = 1024
 
 
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """An artifact that lies in the database already.
+
+    Attributes:
+        digests: Of its slices.
+    """
+
+    digests: tuple[str, ...]
+
+
 def stored_artifacts(
-    artifacts: Sequence[Buffer],
+    artifacts: Sequence[Buffer | Kept],
     put: Callable[[Sequence[Buffer]], list[str]],
     inline_bytes: int = _INLINE_BYTES,
 ) -> Document:
     """Return the fields that tell each artifact as bytes, or as digests of its slices.
 
     Args:
-        artifacts: One-dimensional bytes.
+        artifacts: One-dimensional bytes, or where they lie.
         put: Stores all of the large ones at once and returns their digests.
         inline_bytes: Up to which size an artifact stays bytes.
     """
-    cut = [slices(item) if len(item) > inline_bytes else [] for item in artifacts]
+    cut = [_large(item, inline_bytes) for item in artifacts]
     large = [piece for pieces in cut for piece in pieces]
     digests = iter(put(large) if large else [])
-    items: list[bytes | str] = []
+    groups: list[Group] = []
     for item, pieces in zip(artifacts, cut, strict=True):
-        items += [next(digests) for _ in pieces] if pieces else [bytes(item)]
-    if len(items) == len(artifacts):
-        return {"artifacts": items}
-    return {"artifacts": items, "slices": [max(len(pieces), 1) for pieces in cut]}
+        if isinstance(item, Kept):
+            groups.append(list(item.digests))
+        else:
+            groups.append([next(digests) for _ in pieces] or [bytes(item)])
+    fields: Document = {"artifacts": [item for group in groups for item in group]}
+    if len(fields["artifacts"]) > len(groups):
+        fields["slices"] = list(map(len, groups))
+    return fields
+
+
+def _large(item: Buffer | Kept, inline_bytes: int) -> list[memoryview]:
+    """Return the slices that are to be stored."""
+    if isinstance(item, Kept) or len(item) <= inline_bytes:
+        return []
+    return slices(item)
 
 
 def groups_of(fields: Document, owner: str) -> list[Group]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ptutils.core.records.artifacts import Storages, groups_of, stored_artifacts
+from ptutils.core.records.artifacts import Kept, Storages, groups_of, stored_artifacts
 from ptutils.core.records.document import SIDECAR, seal, unseal
 from ptutils.core.records.shape import CHECKPOINT, STORED_STATE, check
 from ptutils.errors import CorruptError, NotFoundError
@@ -158,7 +158,9 @@ def check_state(document: Document) -> None:
         )
 
 
-def state_fields(db: DBInterface, encoded: Encoded) -> Document:
+def state_fields(
+    db: DBInterface, encoded: Encoded, kept: Mapping[int, Kept] | None = None
+) -> Document:
     """Store a State's artifacts; return the fields of the document that refers to them.
 
     The artifacts are durable when this returns.
@@ -166,10 +168,13 @@ def state_fields(db: DBInterface, encoded: Encoded) -> Document:
     Args:
         db: Where to.
         encoded: The State.
+        kept: Its artifacts by position that lie in the database already.
     """
-    whole = sum(len(item) for item in encoded.artifacts) <= _WHOLE_BYTES
+    kept = kept or {}
+    whole = not kept and sum(map(len, encoded.artifacts)) <= _WHOLE_BYTES
     bound = {"inline_bytes": _WHOLE_BYTES} if whole else {}
-    fields = stored_artifacts(encoded.artifacts, db._put, **bound)
+    every = [kept.get(at, item) for at, item in enumerate(encoded.artifacts)]
+    fields = stored_artifacts(every, db._put, **bound)
     skeleton = dumps(encoded.document)
     groups = groups_of(fields, "this State")
     digests = [joined(list(map(_digest, group))) for group in groups]

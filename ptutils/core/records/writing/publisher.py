@@ -8,10 +8,11 @@ those that it replaces.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from ptutils.core.records.artifacts import Kept, groups_of
 from ptutils.core.records.checkpoint import OLDEST_FIRST, STATE_HIDDEN
 from ptutils.core.records.identity import new_lease
 from ptutils.core.records.writing.saver import Saver
@@ -59,6 +60,7 @@ class Taken:
             document=self.document,
             config=self.config,
             state=self.snapshot.encoded,
+            kept=self.snapshot.kept,
         )
 
 
@@ -68,13 +70,18 @@ class Publisher:
     Args:
         writers: Of the run.
         owner: Under which it is held.
+
+    Attributes:
+        lacks_newest: Whether the last checkpoint had to be given up.
     """
 
     def __init__(self, writers: Writers, owner: str) -> None:
+        self.lacks_newest = False
         self._writers = writers
         self._owner = owner
         self._snapshots = Snapshots()
         self._newest: Snapshot | None = None
+        self._learned_for: list[Writer] = []
         self._size_bytes = 0
         self._saver = Saver(self._publish)
 
@@ -91,6 +98,8 @@ class Publisher:
             DatabaseError: If the last database refused what came before.
         """
         self._saver.make_room(self._size_bytes)
+        if self._learned_for != list(self._writers):
+            self._snapshots.forget()
         snapshot = self._newest = self._snapshots.take(state, late)
         self._size_bytes = snapshot.size_bytes
         return snapshot
@@ -142,6 +151,7 @@ class Publisher:
                 (writer, entries.get(writer) or taken.entry())
                 for taken, entries in zip(batch, staged, strict=True)
                 for writer in self._writers
+                if writer in entries or not taken.snapshot.kept
             ]
             for writer, entry in added:
                 writer.add([entry])
@@ -151,26 +161,55 @@ class Publisher:
             for writer, entry in added:
                 writer.withdraw(entry)
             raise
-        if not any(writer.has(entry) for writer, entry in added):
+        if added and not any(writer.has(entry) for writer, entry in added):
+            self._learn(batch[-1].snapshot, added)
             self._published(batch)
 
+    def _learn(self, snapshot: Snapshot, added: Sequence[tuple[Writer, Entry]]) -> None:
+        """Note what need not be copied again while it stays as it is."""
+        writers, (_, entry) = list(self._writers), added[-1]
+        is_everywhere = {writer for writer, _ in added} == set(writers)
+        if snapshot.storages and is_everywhere and "artifacts" in entry.document:
+            self._snapshots.learn(snapshot, groups_of(entry.document, "this State"))
+            self._learned_for = writers
+
     def _is_complete(self, taken: Taken) -> bool:
-        """Complete a snapshot; give it up if something was changed too early."""
-        taken.snapshot.complete()
-        if not taken.snapshot.is_spoiled:
+        """Complete a snapshot; give it up if that is no longer possible."""
+        snapshot = taken.snapshot
+        snapshot.complete()
+        if snapshot.is_spoiled:
+            self._snapshots.distrust()
+            why = "parameters were changed between two updates"
+        elif snapshot.kept and not self._holds(snapshot.kept.values()):
+            self._snapshots.forget()
+            why = "a part that had not changed is no longer in the database"
+        else:
             return True
-        self._snapshots.distrust()
-        self._snapshots.reuse(taken.snapshot)
+        self._snapshots.reuse(snapshot)
+        self.lacks_newest = True
         _LOG.warning(
-            "the parameters were changed between two updates: a checkpoint of step %s "
-            "is given up, and the next step is saved instead",
+            "the checkpoint of step %s is given up, and the next step is saved "
+            "instead: %s",
             taken.document["step"],
+            why,
         )
         self._writers.ask_for_checkpoint()
         return False
 
+    def _holds(self, kept: Iterable[Kept]) -> bool:
+        """Return whether artifacts are in every database, as far as can be told."""
+        if self._learned_for != list(self._writers):
+            return False
+        digests = {digest for each in kept for digest in each.digests}
+        for writer in self._writers:
+            with self._writers.guarding(writer):
+                if digests - writer.db._stored(digests).keys():
+                    return False
+        return True
+
     def _published(self, batch: Sequence[Taken]) -> None:
         """Let go of what checkpoints that are durable now replace."""
+        self.lacks_newest = False
         for taken in batch:
             self._snapshots.reuse(taken.snapshot)
         for taken in batch[-1:]:

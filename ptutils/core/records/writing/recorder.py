@@ -237,6 +237,11 @@ class Recorder:
         )
         return str(document["_id"])
 
+    @property
+    def lacks_newest(self) -> bool:
+        """Whether the last checkpoint had to be given up, and is to be taken again."""
+        return self._publisher.lacks_newest
+
     def settle(self) -> None:
         """Copy what is still to be copied: it is about to be changed."""
         self._publisher.settle()

@@ -2,19 +2,22 @@
 
 What is written down later must not change meanwhile: everything that aliases live
 arrays and tensors is copied, into a buffer that is used again and again. What is known
-to stay as it is for a while may be copied a little later, on another thread.
+to stay as it is for a while may be copied a little later, on another thread. What is as
+it was when it was last stored is not copied at all.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 from xxhash import xxh3_128_digest
 
+from ptutils.core.records.artifacts import Group, Kept
+from ptutils.core.records.writing.known import Known
 from ptutils.meta.codec import Buffer, Encoded
 from ptutils.meta.codec.encode import survey
 from ptutils.meta.codec.storages import Storage
@@ -37,11 +40,15 @@ class Snapshot:
     Args:
         encoded: The State.
         memory: What its bytes are in, if that is to be used again.
+        storages: Behind its artifacts.
+        kept: Its artifacts by position that were stored before; they have no bytes.
         late: Storages that are still to be copied: from where, to where.
         proof: Likewise such that were copied, though they could have been late.
 
     Attributes:
         encoded: The State.
+        storages: Behind its artifacts, in order.
+        kept: Artifacts, by position, that were stored before and have no bytes here.
         size_bytes: Of its artifacts.
         is_spoiled: Whether something was changed before it was copied.
     """
@@ -50,10 +57,15 @@ class Snapshot:
         self,
         encoded: Encoded,
         memory: Any = None,
+        *,
+        storages: Sequence[Storage] = (),
+        kept: Mapping[int, Kept] | None = None,
         late: Sequence[_Copy] = (),
         proof: Sequence[_Copy] = (),
     ) -> None:
         self.encoded = encoded
+        self.storages = storages
+        self.kept = kept or {}
         self.size_bytes = sum(map(len, encoded.artifacts))
         self.is_spoiled = False
         self._memory = memory
@@ -77,6 +89,7 @@ class Snapshots:
 
     def __init__(self) -> None:
         self._free: Any = None
+        self._known = Known()
         self._trusts: bool | None = None  # None: it is still to be seen.
 
     def take(self, state: Value, late: Collection[object] = ()) -> Snapshot:
@@ -91,27 +104,47 @@ class Snapshots:
             EncodeError: If a part of it cannot be stored exactly.
         """
         encoded, storages = survey(state)
-        if sum(map(len, encoded.artifacts)) <= _SMALL_BYTES:
-            return Snapshot(
-                replace(encoded, artifacts=tuple(map(bytes, encoded.artifacts)))
-            )
-        memory = self._memory(sum(map(_room, encoded.artifacts)))
-        copies: list[Buffer] = []
+        artifacts = list(encoded.artifacts)
+        if sum(map(len, artifacts)) <= _SMALL_BYTES:
+            return Snapshot(replace(encoded, artifacts=tuple(map(bytes, artifacts))))
+        kept = self._known.find(storages, artifacts)
+        for at in kept:
+            artifacts[at] = b""
+        memory = self._memory(sum(map(_room, artifacts)))
         rest: list[_Copy] = []
         end = 0
-        for storage, artifact in zip(storages, encoded.artifacts, strict=True):
+        for at, (storage, artifact) in enumerate(zip(storages, artifacts, strict=True)):
             target = memory[end : end + len(artifact)]
             end += _room(artifact)
             may_wait = storage.version is not None and storage.key in late
-            if may_wait:
+            if may_wait and at not in kept:
                 rest.append((storage, artifact, target))
             if not (may_wait and self._trusts):
                 memoryview(target)[:] = artifact
-            copies.append(memoryview(target).toreadonly())
-        encoded = replace(encoded, artifacts=copies)
-        if self._trusts:
-            return Snapshot(encoded, memory, late=rest)
-        return Snapshot(encoded, memory, proof=rest if self._trusts is None else ())
+            artifacts[at] = memoryview(target).toreadonly()
+        return Snapshot(
+            replace(encoded, artifacts=artifacts),
+            memory,
+            storages=storages,
+            kept=kept,
+            late=rest if self._trusts else (),
+            proof=rest if self._trusts is None else (),
+        )
+
+    def learn(self, snapshot: Snapshot, groups: Sequence[Group]) -> None:
+        """Note where a snapshot lies in the databases now.
+
+        Args:
+            snapshot: One that is stored.
+            groups: The items that make each of its artifacts there.
+        """
+        self._known = self._known.after(
+            snapshot.storages, snapshot.encoded.artifacts, groups
+        )
+
+    def forget(self) -> None:
+        """Count on nothing that was stored before."""
+        self._known = Known()
 
     def settle(self, snapshot: Snapshot) -> None:
         """Complete a snapshot before what may have been late is changed."""

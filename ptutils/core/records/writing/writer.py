@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from ptutils.core.records.artifacts import Kept
 from ptutils.core.records.checkpoint import encode_fields, state_fields
 from ptutils.core.records.upkeep.garbage import GRACE_S
 from ptutils.errors import LeaseError, NotFoundError, UnavailableError
@@ -40,6 +41,7 @@ class Entry:
         document: Its fields, but for what is still to be stored.
         config: Of a checkpoint that was not taken under the run's own.
         state: Of a checkpoint.
+        kept: Artifacts of the State, by position, that lie in this database already.
         stored_s: When what the document refers to was stored, in seconds since 1970.
     """
 
@@ -47,6 +49,7 @@ class Entry:
     document: Document
     config: Value | None = field(default=None, repr=False)
     state: Encoded | None = field(default=None, repr=False)
+    kept: Mapping[int, Kept] = field(default_factory=dict, repr=False)
     stored_s: float = 0.0
 
     @property
@@ -66,7 +69,7 @@ class Entry:
         # A writer that slept may find its artifacts gone: nothing referred to them.
         if self.state is None or time.time() - self.stored_s < GRACE_S / 2:
             return self
-        fields = state_fields(db, self.state)
+        fields = state_fields(db, self.state, self.kept)
         if self.config is not None:
             fields |= encode_fields(db, {"config": self.config})
         document = {**self.document, **fields}
@@ -150,7 +153,7 @@ class Writer:
     def hand_over(self, other: Writer) -> None:
         """Let another writer write what waits here."""
         with self._queueing:  # A call that nobody answers may hold the rest for long.
-            other.add(entry.moved() for entry in self._waiting)
+            other.add(entry.moved() for entry in self._waiting if not entry.kept)
             self._waiting = []
 
     def write(self, changes: Document, *, patiently: bool = False) -> None:
