@@ -117,7 +117,8 @@ def _fill(file: h5py.File, encoded: Encoded) -> None:
         file[entry.name] = array_of(entry, artifact)
     known: set[tuple[str, str]] = set()
     for path, scalar in scalars_of(document, types):
-        place, name = places.group(path[:-1]), path[-1]
+        *above, name = path or ("tensor",)
+        place = places.group(tuple(above))
         if place and (place, name) not in known and len(name) <= _LONGEST_NAME:
             known.add((place, name))
             file.require_group(place).attrs.create(name, scalar)

@@ -72,6 +72,13 @@ def test_a_group_and_a_dataset_of_one_name_yield_to_each_other(tmp_path, state):
     assert same(read(write(tmp_path / "state.h5", state)), state)
 
 
+def test_a_list_of_numbers_at_the_root_is_an_attribute_of_it(tmp_path):
+    path = write(tmp_path / "state.h5", [1.0, 2.0])
+    with h5py.File(path) as file:
+        assert file.attrs["tensor"].tolist() == [1.0, 2.0]
+    assert same(read(path), [1.0, 2.0])
+
+
 def test_a_changed_file_is_noticed_before_libhdf5_sees_it(tmp_path):
     path = example().save(tmp_path / "state.h5")
     with h5py.File(path, "r+") as file:

@@ -98,3 +98,16 @@ def test_threads_read_one_file(tmp_path):
     for reader in readers:
         reader.join()
     assert len(found) == 8
+
+
+def test_a_sealed_file_that_lacks_an_array_is_refused(tmp_path):
+    path = write(tmp_path / "state.lmdb", {"w": np.zeros(2)})
+    with (
+        lmdb.open(str(path), subdir=False, lock=False) as environment,
+        environment.begin(write=True) as held,
+    ):
+        held.delete(b"w")
+    content = path.read_bytes()
+    path.write_bytes(content + ours.seal_of([content]))
+    with pytest.raises(DecodeError, match="nothing under 'w'"):
+        read(path)
