@@ -1,7 +1,7 @@
 """The entry point: one typer app, and one place where errors become text.
 
-Exit codes: 0 done, 1 an error (one block on stderr), 2 a wrong command line, 130
-Ctrl-C.
+Exit codes: 0 done, 1 an error (one block on stderr), 2 a wrong command line or a proof
+that could not be tried, 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ COMMANDS: Final = {
     "import": "copying",
     "delete": "delete",
     "verify": "upkeep",
+    "verify-resume": "verify_resume",
     "gc": "upkeep",
 }
 """Which file of this folder holds each command, in the order of the help."""
@@ -80,10 +81,14 @@ def _app(arguments: list[str]) -> typer.Typer:
     is_help = not asked or "--help" in arguments[:1]
     for name in COMMANDS if is_help else asked:
         module = importlib.import_module(f"ptutils.cli.{COMMANDS[name]}")
-        command = getattr(module, f"{name}_" if keyword.iskeyword(name) else name)
+        command = getattr(module, _function_of(name))
         has_arguments = name not in _WITHOUT_ARGUMENTS
         app.command(name, no_args_is_help=has_arguments)(command)
     return app
+
+
+def _function_of(name: str) -> str:
+    return f"{name}_" if keyword.iskeyword(name) else name.replace("-", "_")
 
 
 def _start(

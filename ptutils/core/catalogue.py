@@ -56,6 +56,7 @@ CATALOGUE = {
     "Status": "ptutils.meta.status",
     "StopTraining": "ptutils.errors",
     "TorchBackend": "ptutils.backends.torch",
+    "Trace": "ptutils.callbacks.trace",
     "Trainer": "ptutils.core.trainer",
     "Transform": "ptutils.data.transforms",
     "Update": "ptutils.core.loop.stages",
@@ -67,6 +68,7 @@ CATALOGUE = {
     "register": "ptutils.meta.registry",
     "seed": "ptutils.core.backend",
     "trust": "ptutils.core.building.trust",
+    "verify_resume": "ptutils.core.verification.proof",
 }
 
 

@@ -108,6 +108,27 @@ class DataLoader(Module):
         """
         return Batches(self, epoch, start, indices)
 
+    def order(self, epoch: int) -> Order:
+        """Return the indices of an epoch's samples, as they fill batch after batch.
+
+        Raises:
+            DataError: If the sampler does not keep to its own count.
+        """
+        bound = self._binding()
+        sampler = self.sampler
+        if sampler is None:
+            sampler = ShuffledSampler(bound.seed) if self.shuffle else _SEQUENTIAL
+        order = sampler.order(epoch, len(bound.reader.dataset))
+        if len(order) != self._layout()["samples"]:
+            raise DataError(
+                f"cannot read in the order of {type(sampler).__qualname__}",
+                path=bound.path,
+                expected=f"{self._layout()['samples']} indices, as its count() says",
+                got=str(len(order)),
+                fix="let order() and count() agree",
+            )
+        return order
+
     def bind(self, dataset: MapDataset, *, seed: int = 0, path: str = "") -> None:
         """Say what to read, for a loader that was made without; called by DataProvider.
 
@@ -181,22 +202,6 @@ class DataLoader(Module):
             )
         return self._bound
 
-    def _order(self, epoch: int) -> Order:
-        bound = self._binding()
-        sampler = self.sampler
-        if sampler is None:
-            sampler = ShuffledSampler(bound.seed) if self.shuffle else _SEQUENTIAL
-        order = sampler.order(epoch, len(bound.reader.dataset))
-        if len(order) != self._layout()["samples"]:
-            raise DataError(
-                f"cannot read in the order of {type(sampler).__qualname__}",
-                path=bound.path,
-                expected=f"{self._layout()['samples']} indices, as its count() says",
-                got=str(len(order)),
-                fix="let order() and count() agree",
-            )
-        return order
-
 
 @dataclass(frozen=True)
 class Batches:
@@ -235,7 +240,7 @@ class Batches:
                 fix="choose a smaller batch_size or drop_last=False",
             )
         epoch, chosen = self.epoch, self.indices
-        order = self.loader._order(epoch) if chosen is None else chosen
+        order = self.loader.order(epoch) if chosen is None else chosen
         order = np.asarray(order, dtype=np.int64)
         starts = range(self.start * size, total * size, size)
         return ((epoch, order[at : at + size]) for at in starts)

@@ -1,0 +1,1 @@
+"""Proving on an experiment itself that a run which was killed resumes exactly."""
