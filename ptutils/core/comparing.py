@@ -15,6 +15,7 @@ from ptutils.core.results.table import Table
 from ptutils.core.tree import is_child
 from ptutils.errors import StateMismatchError
 from ptutils.meta.differences import Change, Kind, changes
+from ptutils.meta.lazy import read_whole
 from ptutils.meta.state import State
 from ptutils.meta.values import Document, Value
 
@@ -131,9 +132,9 @@ def diff(ours: Value, theirs: Value) -> Difference | StateDiff:
 
 def _state(given: Value) -> State:
     if isinstance(given, Checkpoint):
-        return given.state
+        return given.read()
     if isinstance(given, Mapping | str | os.PathLike):
-        return given if isinstance(given, State) else State(given)
+        return read_whole(given if isinstance(given, State) else State(given))
     if is_child(given):
         return State(given.state_dict())
     raise StateMismatchError(

@@ -7,20 +7,23 @@ and checkpoints are dealt with above the hooks, once for every backend.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 from ptutils.core.records.identity import now
 from ptutils.errors import NotFoundError
 from ptutils.meta.codec import Buffer
 from ptutils.meta.values import Document
 
-__all__ = ["Fault", "Hooks", "Stored"]
+__all__ = ["Fault", "Hooks", "Stored", "View"]
 
 _PAGE: Final = 50
+
+View: TypeAlias = Callable[[Sequence[str]], memoryview | None]
+"""Maps artifacts that lie one after another; None where they do not, or cannot be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +122,15 @@ class Hooks(ABC):
     @abstractmethod
     def _get(self, digest: str) -> memoryview:
         """Return the bytes with this digest, verified."""
+
+    def _private(self, digests: Collection[str]) -> View | None:
+        """Return what maps some of these artifacts for one reader, or None.
+
+        What it returns can be written to, which nobody else sees, and is unverified; it
+        stays valid whatever becomes of the artifact. What cannot be mapped is read by
+        :meth:`_get`.
+        """
+        return None
 
     @abstractmethod
     def _stored(self, digests: Iterable[str] | None = None) -> dict[str, Stored]:

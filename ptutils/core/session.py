@@ -199,7 +199,10 @@ class Session(Module):
         """
         loaded: tuple[str, ...] = ()
         if checkpoint is not None:
-            self.load_report = load_tree(self, checkpoint.state, part or Part())
+            part = part or Part()
+            # Of a part only that is read.
+            state = checkpoint.read() if part.select is None else checkpoint.state
+            self.load_report = load_tree(self, state, part)
             loaded = self.load_report.loaded
         has_streams = "state.random" in loaded
         if lineage is not None:

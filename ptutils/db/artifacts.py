@@ -10,8 +10,10 @@ import contextlib
 import fcntl
 import functools
 import json
+import mmap
 import os
 import struct
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +31,7 @@ from ptutils.db.compression import (
     expanded_size,
     lots,
 )
-from ptutils.db.mapping import MISSING, Maps, unreadable
+from ptutils.db.mapping import MISSING, Maps, PrivateMaps, Span, unreadable
 from ptutils.db.packing import layout
 from ptutils.errors import CorruptError, DatabaseError, NotFoundError
 from ptutils.meta.codec import Buffer
@@ -46,7 +48,6 @@ __all__ = [
 
 DAMAGED_FILES: Final = "damaged"
 """The folder beside packs for damaged files, for a person to look at."""
-
 
 _DIGEST_LETTERS: Final = 64
 _NO_PACK: Final = (
@@ -110,6 +111,7 @@ class Packs:
         self.folder = folder
         self._maps = maps or Maps()
         self._compression: Compression = compression
+        self._private: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 
     def write(self, artifacts: Mapping[str, Buffer]) -> dict[str, Place]:
         """Write new packs, durable on return, and say where each artifact lies.
@@ -168,6 +170,21 @@ class Packs:
             self._maps.forget(self.folder / place.pack)
             raise self._corrupt(digest, place, f"bytes with digest {found}")
         return view
+
+    def private(self, places: Mapping[str, Place]) -> PrivateMaps:
+        """Return what maps artifacts for one reader, by digest."""
+        packs = {place.pack for place in places.values() if _is_sound(place)}
+        paths = {
+            pack: self.folder / pack
+            for pack in packs
+            if not pack.endswith(COMPRESSED_SUFFIX)
+        }
+        spans = {
+            digest: Span(paths[place.pack], place.offset, place.offset + place.size)
+            for digest, place in places.items()
+            if place.pack in paths
+        }
+        return PrivateMaps(spans, self._private)
 
     def holds(self, place: Place) -> bool:
         """Return whether a pack's file is there, and long enough."""

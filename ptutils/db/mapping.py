@@ -6,16 +6,21 @@ import errno
 import mmap
 import os
 import weakref
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
 from ptutils.errors import DatabaseError
 
-__all__ = ["MISSING", "Maps", "unreadable"]
+__all__ = ["MISSING", "Maps", "PrivateMaps", "Span", "unreadable"]
 
 _MOST: Final = 64
 """Each map keeps a file descriptor, of which a process may have only 256."""
+
+_ALIGNMENT: Final = 8
+"""What elements of any type need, so that memory can be used where it is mapped."""
 
 _TOO_MANY: Final = (errno.EMFILE, errno.ENFILE)
 
@@ -78,6 +83,68 @@ class Maps:
         return _mapped(path)
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where bytes lie in a file, which is as it was when this was found out.
+
+    Attributes:
+        path: Of the file.
+        start: The first byte.
+        stop: One past the last.
+        stamp: Inode, time of change in nanoseconds and size; None for a file that never
+            changes.
+    """
+
+    path: Path
+    start: int
+    stop: int
+    stamp: tuple[int, int, int] | None = None
+
+
+class PrivateMaps:
+    """Files mapped for one reader, who may write to the memory, and never to a file.
+
+    Args:
+        spans: What may be asked for, by name.
+        in_use: All such maps of a database that somebody still looks at, for counting.
+    """
+
+    def __init__(
+        self, spans: Mapping[str, Span], in_use: weakref.WeakSet[mmap.mmap]
+    ) -> None:
+        self._spans = spans
+        self._in_use = in_use
+        self._maps: dict[Path, mmap.mmap | None] = {}
+
+    def view(self, names: Sequence[str]) -> memoryview | None:
+        """Return the bytes under some names, if they lie one after another in a file.
+
+        None where they do not, where the file is another than it was, or where too many
+        are mapped.
+        """
+        spans = [self._spans.get(name) for name in names]
+        first, last = spans[0], spans[-1]
+        if first is None or last is None or first.start % _ALIGNMENT:
+            return None
+        for one, other in pairwise(spans):
+            if one is None or other is None or one.path != other.path:
+                return None
+            if one.stop != other.start:
+                return None
+        content = self._map(first)
+        if content is None or len(content) < last.stop:
+            return None
+        return memoryview(content)[first.start : last.stop]
+
+    def _map(self, span: Span) -> mmap.mmap | None:
+        if span.path not in self._maps:
+            content = _privately(span) if len(self._in_use) < _MOST else None
+            if content is not None:
+                self._in_use.add(content)
+            self._maps[span.path] = content
+        return self._maps[span.path]
+
+
 def unreadable(path: Path, error: OSError) -> DatabaseError:
     """Return the error for a file that may be sound, but cannot be read now."""
     fix = "see what keeps the system from reading it; nothing was changed"
@@ -98,6 +165,18 @@ def _mapped(path: Path) -> mmap.mmap:
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+
+
+def _privately(span: Span) -> mmap.mmap | None:
+    try:
+        with span.path.open("rb") as file:
+            stat = os.fstat(file.fileno())
+            stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+            if stat.st_size < span.stop or span.stamp not in (None, stamp):
+                return None
+            return mmap.mmap(file.fileno(), stat.st_size, access=mmap.ACCESS_COPY)
+    except (OSError, ValueError):  # Who reads it in another way says what is wrong.
+        return None
 
 
 def _read(path: Path, start: int, stop: int) -> bytes:

@@ -25,11 +25,10 @@ def layout(artifacts: Mapping[str, Buffer]) -> tuple[bytes, dict[str, int]]:
     Args:
         artifacts: By digest.
     """
-    # Whole multiples of the alignment first: then hardly any gap is needed.
-    order = sorted(artifacts, key=lambda one: (len(artifacts[one]) % _ALIGNMENT, one))
+    # In the order given, in which they will be read: slices of one tensor are one span.
     spans: dict[str, tuple[int, int]] = {}
     end = 0
-    for number, digest in enumerate(order):
+    for number, digest in enumerate(artifacts):
         gap = -end % _ALIGNMENT
         if gap:
             spans[f"pad.{number}"] = (end, end + gap)
@@ -49,4 +48,4 @@ def layout(artifacts: Mapping[str, Buffer]) -> tuple[bytes, dict[str, int]]:
     ).encode()
     text += b" " * (-(len(text) + 8) % _ALIGNMENT)
     header = struct.pack("<Q", len(text)) + text
-    return header, {digest: len(header) + spans[digest][0] for digest in order}
+    return header, {digest: len(header) + spans[digest][0] for digest in artifacts}

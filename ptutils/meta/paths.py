@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from ptutils.errors import nearest
+from ptutils.meta.unread import inside, known, own_item
 from ptutils.meta.values import Value
 
 __all__ = ["Trail", "assign", "explain", "lookup", "place", "trail"]
@@ -27,7 +28,7 @@ def trail(root: Value, path: str) -> Trail | None:
     for key, rest in _steps(root, path):
         if rest is None:
             return [(root, key)]
-        onward = trail(_get(root, key), rest)
+        onward = trail(_inside(root, key), rest)
         if onward is not None:
             return [(root, key), *onward]
     return None
@@ -117,9 +118,14 @@ def _keys(container: dict[Value, Value], text: str) -> Iterator[Value]:
 
 
 def _get(container: Value, key: Value) -> Value:
-    if isinstance(container, dict):
-        return dict.__getitem__(container, key)
-    return container[key]
+    # The dict's own item: subclasses read and write paths by theirs.
+    is_dict = isinstance(container, dict)
+    return own_item(container, key) if is_dict else known(container[key])
+
+
+def _inside(container: Value, key: Value) -> Value:
+    is_dict = isinstance(container, dict)
+    return inside(dict.__getitem__(container, key) if is_dict else container[key])
 
 
 def _names(container: Value) -> Sequence[str]:

@@ -13,6 +13,7 @@ from ptutils.meta.digest import state_digest
 from ptutils.meta.formats import table as formats
 from ptutils.meta.metamodule import MetaModule
 from ptutils.meta.paths import Trail, lookup, trail
+from ptutils.meta.unread import inside
 from ptutils.meta.values import Value
 
 __all__ = ["State"]
@@ -217,6 +218,8 @@ def _missing(state: State, key: Value) -> MissingNameError:
 
 
 def _items(node: Value) -> Iterable[tuple[Value, Value]] | None:
+    if isinstance(node, State):
+        return dict.items(node)  # What is unread stays so.
     if isinstance(node, Mapping):
         return node.items()
     return enumerate(node) if isinstance(node, (list, tuple)) else None
@@ -225,8 +228,9 @@ def _items(node: Value) -> Iterable[tuple[Value, Value]] | None:
 def _leaves(
     node: Value, path: tuple[str, ...], open_ids: set[int]
 ) -> Iterator[tuple[str, ...]]:
-    for key, value in _items(node) or ():
+    for key, held in _items(node) or ():
         here = (*path, str(key))
+        value = inside(held)
         if id(value) in open_ids or not _items(value) or not len(value):
             yield here
         else:

@@ -73,7 +73,7 @@ def test_checkpoints_files_and_nets_are_compared_by_their_states(
     writer.create()
     checkpoint = Checkpoint(writer.db, writer.save(1, **state))
     path = state.save(tmp_path / "net.safetensors")
-    for other in (checkpoint, path, str(path), state):
+    for other in (checkpoint, checkpoint.state, path, str(path), state):
         assert not ptutils.diff(net, other).changed
 
 

@@ -127,7 +127,10 @@ READINGS: dict[str, Callable[[Run], object]] = {
     "history": lambda run: checked(run.history, History).summary(),
     "points": lambda run: [run.history[path].last for path in run.history.paths()],
     "segments": lambda run: [checked(each, History).paths() for each in run.segments],
-    "states": lambda run: [checked(each.state, State) for each in run.checkpoints],
+    "states": lambda run: [checked(each.read(), State) for each in run.checkpoints],
+    "lazily": lambda run: [
+        checked(each.state, State).copy() for each in run.checkpoints
+    ],
     "configs": lambda run: [each.config for each in run.checkpoints],
     "newest": lambda run: repr(run.newest()),
     "checkpoint": lambda run: run.checkpoint(3),

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+import gc
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ptutils.core.records.artifacts import Kept, Storages, groups_of, stored_artifacts
+from blake3 import blake3
+
+from ptutils.core.records.artifacts import Kept, groups_of, stored_artifacts
 from ptutils.core.records.document import SIDECAR, seal, unseal
+from ptutils.core.records.reading import REPLACE, OwnStorages
 from ptutils.core.records.shape import CHECKPOINT, STORED_STATE, check
 from ptutils.errors import CorruptError, NotFoundError
-from ptutils.meta.codec import Buffer, Encoded, decode, dumps, loads
-from ptutils.meta.codec.slices import content_digest, joined
+from ptutils.meta.codec import Encoded, decode, dumps
+from ptutils.meta.codec.plain import loads_canonical
+from ptutils.meta.codec.slices import joined
 from ptutils.meta.config import Config
 from ptutils.meta.digest import stored_digest
+from ptutils.meta.lazy import lazy_state
 from ptutils.meta.state import State
 from ptutils.meta.values import Document, Value
 
@@ -38,12 +45,6 @@ OLDEST_FIRST = (("segment", 1), ("step", 1), ("chunks", 1), ("created", 1))
 
 _WHOLE_BYTES = 1 << 20
 """A State up to this size goes into the document as a whole, without a pack."""
-
-
-_FIX = (
-    "restore it from a copy, or resume from an earlier one: ptutils resume RUN --step "
-    "N, or run.resume(step=...)"
-)
 
 
 class Checkpoint:
@@ -86,22 +87,39 @@ class Checkpoint:
 
     @property
     def state(self) -> State:
-        """The State, read from the database, every byte verified.
+        """The State, of which each tensor is read and verified when it is asked for.
+
+        ``state["trainer.model.net.0.weight"]`` reads that one alone, while the run
+        keeps the checkpoint. :meth:`read` reads all at once.
+
+        Raises:
+            CorruptError: If the document is not what was written; if a tensor is not,
+                then when it is asked for.
+            NotFoundError: If the checkpoint, or later a tensor, is gone.
+        """
+        with _collecting_later():
+            encoded, _ = self._stored(verify=True)
+            return lazy_state(encoded)
+
+    def read(self, *, device: str | None = "cpu", verify: bool = True) -> State:
+        """Return the State with everything in it read.
+
+        On the CPU large tensors are mapped from the database's files: writing to them
+        changes no file, and is seen in no other State.
+
+        Args:
+            device: Where to put tensors; None for where they were.
+            verify: Compare every byte with its digest. Without, a tensor that a disk
+                damaged loads as it is; the rest of the State is verified all the same.
 
         Raises:
             CorruptError: If what is stored is not what was written.
             NotFoundError: If a part of it is gone.
         """
-        document = self._document_now()
-        check_state(document)
-        stored = document["state"]
-        groups = groups_of(document, f"checkpoint {self.id!r}")
-        encoded = Encoded(
-            document=loads(stored["skeleton"]),
-            types=stored["types"],
-            artifacts=Storages(groups, self._artifact),
-        )
-        return State(decode(encoded))
+        with _collecting_later():
+            encoded, storages = self._stored(verify=verify)
+            storages.read_all()
+            return State(decode(encoded, device=device))
 
     @property
     def config(self) -> Config | None:
@@ -120,17 +138,22 @@ class Checkpoint:
             fix="choose another of run.checkpoints",
         )
 
-    def _artifact(self, digest: str) -> Buffer:
-        try:
-            return self._db._get(digest)
-        except (CorruptError, NotFoundError) as error:
-            raise type(error)(
-                f"cannot load checkpoint {self.id!r}: {error.what}",
-                path=error.path,
-                expected=error.expected,
-                got=error.got,
-                fix=_FIX,
-            ) from error
+    def _stored(self, *, verify: bool) -> tuple[Encoded, OwnStorages]:
+        document = self._document_now()
+        check_state(document)
+        stored = document["state"]
+        groups = groups_of(document, self._owner)
+        storages = OwnStorages(groups, self._db, self._owner, verify=verify)
+        encoded = Encoded(
+            document=loads_canonical(stored["skeleton"]),
+            types=stored["types"],
+            artifacts=storages,
+        )
+        return encoded, storages
+
+    @property
+    def _owner(self) -> str:
+        return f"checkpoint {self.id!r}"
 
     def __repr__(self) -> str:
         return f"Checkpoint({self.id!r}, step={self.step}, epoch={self.epoch})"
@@ -154,7 +177,7 @@ def check_state(document: Document) -> None:
             f"cannot load checkpoint {document['_id']!r}",
             expected=f"a state with digest {stored['digest']}",
             got=f"one with digest {found}",
-            fix=_FIX,
+            fix=REPLACE,
         )
 
 
@@ -207,5 +230,18 @@ def decode_fields(
     return unseal({name: document[name] for name in names}, db._get)
 
 
+@contextlib.contextmanager
+def _collecting_later() -> Iterator[None]:
+    """Pause the search for garbage: of thousands of new objects none is any yet."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def _digest(item: bytes | str) -> str:
-    return item if isinstance(item, str) else content_digest(item)
+    return item if isinstance(item, str) else blake3(item).hexdigest()

@@ -17,7 +17,8 @@ from ptutils.core.records.artifacts import Group, groups_of
 from ptutils.db.artifacts import digest_of
 from ptutils.db.files.batch import Batch
 from ptutils.db.files.form import Form, Wanted, filling
-from ptutils.db.files.holding import Holding, is_digest, metadata_of
+from ptutils.db.files.headers import is_digest, metadata_of
+from ptutils.db.files.holding import Holding
 from ptutils.db.files.names import name_of, names_in, text_of
 from ptutils.db.files.rows import Row, row_of, with_place
 from ptutils.db.files.texts import as_json, read_json_text

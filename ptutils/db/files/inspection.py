@@ -14,7 +14,7 @@ from ptutils.db.files.batch import ASIDE
 from ptutils.db.files.checkpoints import CheckpointForm, tensors_beside
 from ptutils.db.files.chunks import ChunkForm, sound_end
 from ptutils.db.files.form import Form
-from ptutils.db.files.holding import Held, entries_in
+from ptutils.db.files.headers import Held, entries_in
 from ptutils.db.files.mending import mend
 from ptutils.db.files.names import names_in
 from ptutils.db.files.rows import Row

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from ptutils.core.dbinterface import DBInterface
-from ptutils.core.hooks import Fault, Stored
+from ptutils.core.hooks import Fault, Stored, View
 from ptutils.db.artifacts import digest_of
 from ptutils.db.files.checkpoints import BULK
 from ptutils.db.files.folder import Folder
@@ -165,6 +165,10 @@ class FileInterface(DBInterface):
     def _get(self, digest: str) -> memoryview:
         with self._folder.reading():
             return self._folder.holding.read(digest)
+
+    def _private(self, digests: Collection[str]) -> View:
+        with self._folder.reading():
+            return self._folder.holding.private(digests).view
 
     def _stored(self, digests: Iterable[str] | None = None) -> dict[str, Stored]:
         asked = None if digests is None else set(digests)

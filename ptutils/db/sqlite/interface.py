@@ -7,7 +7,15 @@ import contextlib
 import json
 import sqlite3
 import weakref
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import closing
 from datetime import UTC, datetime
 from itertools import groupby, islice
@@ -15,7 +23,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from ptutils.core.dbinterface import DBInterface
-from ptutils.core.hooks import Fault, Stored
+from ptutils.core.hooks import Fault, Stored, View
 from ptutils.core.records.identity import now
 from ptutils.db.artifacts import Packs, Place, absent, digest_of
 from ptutils.db.compression import Compression, check_compression
@@ -184,6 +192,10 @@ class SQLiteInterface(DBInterface):
                 raise
             return self._packs.read(digest, moved)
 
+    def _private(self, digests: Collection[str]) -> View:
+        with self._store.reading() as connection:
+            return self._packs.private(_places(connection, digests)).view
+
     def _place(self, digest: str) -> Place:
         with self._store.reading() as connection:
             place = _place(connection, digest)
@@ -304,6 +316,20 @@ def _place(connection: sqlite3.Connection, digest: str) -> Place | None:
         "SELECT pack, offset, size FROM artifacts WHERE digest = ?", (digest,)
     ).fetchone()
     return Place(pack=row[0], offset=row[1], size=row[2]) if row else None
+
+
+def _places(
+    connection: sqlite3.Connection, digests: Collection[str]
+) -> dict[str, Place]:
+    rows = connection.execute(
+        """SELECT digest, pack, offset, size FROM artifacts
+           WHERE digest IN (SELECT value FROM json_each(?))""",
+        (json.dumps(list(digests)),),
+    )
+    return {
+        digest: Place(pack=pack, offset=offset, size=size)
+        for digest, pack, offset, size in rows
+    }
 
 
 def _add_places(

@@ -106,7 +106,8 @@ def _root(decoder: Decoder, node: dict[str, Any]) -> np.ndarray[Any, Any]:
     number = ("numpy", decoder.artifact_number(node))
     root: np.ndarray[Any, Any] | None = decoder.storages.get(number)
     if root is None:
-        root = np.frombuffer(decoder.artifact(node), dtype=np.uint8).copy()
+        root = np.frombuffer(decoder.artifact(node), dtype=np.uint8)
+        root = root if root.flags.writeable else root.copy()
         decoder.storages[number] = root
     return root
 

@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
-from ptutils.errors import DecodeError, nearest
+from ptutils.errors import CorruptError, DecodeError, NotFoundError, nearest
 from ptutils.meta.codec.encode import FORMAT, MAX_DEPTH
 from ptutils.meta.codec.encoded import Buffer, Encoded
-from ptutils.meta.codec.keys import is_plain_key
-from ptutils.meta.codec.plain import is_plain_text, loads
+from ptutils.meta.codec.keys import is_plain_key, shown_path
+from ptutils.meta.codec.plain import is_plain_text, loads_canonical
 from ptutils.meta.codec.table import ENTRY_BY_TAG, Entry, Node, find_tag
 from ptutils.meta.values import Value
 
-__all__ = ["Decoder", "decode"]
+__all__ = ["Decoder", "decode", "tree_of"]
 
 _EXACT: Final = frozenset({type(None), bool, float, bytes})
 
@@ -28,7 +28,8 @@ def decode(
 ) -> Value:
     """Bring back what :func:`encode` took.
 
-    Arrays and tensors are writable and own their memory, one block per storage.
+    Arrays and tensors are writable and own their memory, one block per storage. An
+    artifact that can be written is taken for that memory, any other is copied.
 
     Args:
         encoded: As :func:`encode` returned it. Names that the document lacks are
@@ -41,13 +42,18 @@ def decode(
             memory that it does not bring.
     """
     decoder = Decoder(encoded.artifacts, device, foreign)
-    return decoder.value(encoded.document, _tree(encoded.types))
+    return decoder.value(encoded.document, tree_of(encoded.types))
 
 
-def _tree(types: str) -> Node:
+def tree_of(types: str) -> Node:
+    """Return the node of the root, from the text of a sidecar.
+
+    Raises:
+        DecodeError: If it is not of this format.
+    """
     if not types:
         return None
-    sidecar = loads(types)
+    sidecar = loads_canonical(types)
     if not isinstance(sidecar, dict) or set(sidecar) != {"format", "tree"}:
         raise DecodeError(
             "cannot read the sidecar",
@@ -124,7 +130,17 @@ class Decoder:
 
     def artifact(self, node: dict[str, Any]) -> Buffer:
         """Return the bytes that a node refers to by ``at``."""
-        return self._artifacts[self.artifact_number(node)]
+        number = self.artifact_number(node)
+        try:
+            return self._artifacts[number]
+        except (CorruptError, NotFoundError) as error:
+            raise type(error)(
+                f"cannot read {shown_path(self.path)!r}: {error.what}",
+                path=error.path,
+                expected=error.expected,
+                got=error.got,
+                fix=error.fix,
+            ) from error
 
     def artifact_number(self, node: dict[str, Any]) -> int:
         """Return the position of the artifact that a node refers to."""
@@ -145,7 +161,7 @@ class Decoder:
         """Raise a DecodeError at the current path."""
         raise DecodeError(
             "cannot read this value",
-            path=".".join(map(str, self.path)),
+            path=shown_path(self.path),
             expected=expected,
             got=f"{type(got).__name__}: {got!r:.60}",
             fix=fix,

@@ -9,13 +9,13 @@ original.
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from functools import lru_cache
 from typing import Final
 
 from ptutils.meta.values import Value
 
-__all__ = ["RESERVED", "is_plain_key", "plain_key"]
+__all__ = ["RESERVED", "is_plain_key", "plain_key", "shown_path"]
 
 RESERVED: Final = "_ptutils"
 """The key under which documents and files keep the sidecar."""
@@ -49,6 +49,16 @@ def plain_key(key: Value, taken: Container[str]) -> str:
         count += 1
         unique = f"{name}~{count}"
     return unique
+
+
+def shown_path(names: Iterable[str | int]) -> str:
+    """Return the dotted path of some names, as people know it, dots in keys included.
+
+    Example:
+        >>> shown_path(["net", "0．weight"])
+        'net.0.weight'
+    """
+    return ".".join(map(str, names)).replace(_HOSTILE["."], ".")
 
 
 def _text(key: Value) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from ptutils.meta.codec.decode import Decoder
 from ptutils.meta.values import Value
 
-__all__ = ["described", "memory", "read_described", "read_integers"]
+__all__ = ["described", "description", "memory", "read_described", "read_integers"]
 
 _DESCRIPTION = re.compile(
     r"(.*)\[((?:\d{1,19}(?:, \d{1,19})*)?)\]", re.DOTALL | re.ASCII
@@ -44,13 +44,24 @@ def described(dtype: str, shape: Sequence[int]) -> str:
     return f"{dtype}{list(shape)}"
 
 
-def read_described(decoder: Decoder, plain: Value) -> tuple[str, list[int]]:
-    """Return the dtype and the sizes that :func:`described` wrote."""
-    match = _DESCRIPTION.fullmatch(decoder.expect(plain, str))
+def description(text: str) -> tuple[str, tuple[int, ...]] | None:
+    """Return the dtype and the sizes that :func:`described` wrote, None if it did not.
+
+    Example:
+        >>> description("float32[3, 4]")
+        ('float32', (3, 4))
+    """
+    match = _DESCRIPTION.fullmatch(text)
     if match is None:
-        decoder.refuse("a dtype and sizes, such as float32[3, 4]", plain)
+        return None
     dtype, sizes = match.groups()
-    return dtype, [int(size) for size in sizes.split(", ")] if sizes else []
+    return dtype, tuple(map(int, sizes.split(", "))) if sizes else ()
+
+
+def read_described(decoder: Decoder, plain: Value) -> tuple[str, tuple[int, ...]]:
+    """Return the dtype and the sizes that :func:`described` wrote."""
+    found = description(decoder.expect(plain, str))
+    return found or decoder.refuse("a dtype and sizes, such as float32[3, 4]", plain)
 
 
 def read_integers(decoder: Decoder, value: Value, *, lowest: int | None) -> list[int]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import json
 import math
 import re
@@ -24,7 +25,7 @@ from typing import Final
 from ptutils.errors import DecodeError, EncodeError
 from ptutils.meta.values import Value
 
-__all__ = ["dumps", "is_plain_text", "loads", "utc_text"]
+__all__ = ["dumps", "is_plain_text", "loads", "loads_canonical", "utc_text"]
 
 _FLOATS: Final = {
     "NaN": math.nan,
@@ -88,6 +89,21 @@ def loads(text: str) -> Value:
         raise DecodeError(
             "cannot read this JSON text", expected="well-formed JSON", got=str(error)
         ) from error
+
+
+def loads_canonical(text: str) -> Value:
+    """Read what :func:`dumps` wrote, in a fraction of the time if it is just that.
+
+    Raises:
+        DecodeError: As :func:`loads`.
+    """
+    if '{"$' not in text:
+        with contextlib.suppress(ValueError, RecursionError):
+            value = json.loads(text)
+            # Then it says nothing twice, and has no constants that JSON lacks.
+            if _WRITER.encode(value) == text:
+                return value
+    return loads(text)
 
 
 def _written(write: Callable[[], str]) -> str:

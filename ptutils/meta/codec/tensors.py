@@ -7,8 +7,10 @@ hang on a tensor (``grad``, ``grad_fn``) is not part of its value.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from functools import lru_cache, partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ from ptutils.meta.codec.encode import Encoder
 from ptutils.meta.codec.encoded import Buffer
 from ptutils.meta.codec.memory import (
     described,
+    description,
     memory,
     read_described,
     read_integers,
@@ -47,6 +50,13 @@ DTYPES: Final[dict[str, torch.dtype]] = {
 _NAMES: Final = {
     dtype: name for name, dtype in DTYPES.items() if not name.startswith(("q", "bits"))
 }
+
+
+_SIMPLE: Final = frozenset({"is", "at", "id", "grad", "device"})
+"""What a node tells of a dense tensor at the beginning of its storage."""
+
+_SMALL_BYTES: Final = 1 << 16
+"""Up to which size bytes are copied by Python: it is the quicker one to begin."""
 
 
 def dtype_name(encoder: Encoder, value: torch.Tensor) -> str:
@@ -154,31 +164,69 @@ ENCODE_SPARSE: Final[dict[torch.layout, Any]] = {}
 
 
 def _decode_tensor(decoder: Decoder, plain: Value, node: dict[str, Any]) -> Value:
-    name, shape = read_described(decoder, plain)
-    dtype = DTYPES.get(name)
-    if dtype not in _NAMES:
+    form = _form(decoder.expect(plain, str))
+    if form is None:
+        name, _ = read_described(decoder, plain)  # It says what is wrong with it.
         decoder.refuse("a dtype of torch", name)
-    strides = dense_strides(shape)
+    if decoder.device == "cpu" and _is_simple(node):
+        storage = _storage(decoder, node)
+        if 0 < form.size <= storage.nbytes():
+            value = torch.empty(0, dtype=form.dtype)
+            value.set_(storage, 0, form.shape, form.strides)
+            return with_gradient(decoder, value, node)
+    value = _with_bits(decoder, _viewed(decoder, node, form), node)
+    return with_gradient(decoder, value, node)
+
+
+def _is_simple(node: dict[str, Any]) -> bool:
+    """Return whether a tensor is dense, and begins where its artifact does."""
+    is_plain = "at" in node and _SIMPLE.issuperset(node)
+    return is_plain and node.get("device") != "meta"
+
+
+def _viewed(decoder: Decoder, node: dict[str, Any], form: _Form) -> torch.Tensor:
+    """Return a tensor with the strides, the offset and the device that a node says."""
+    strides: Sequence[int] = form.strides
     if "strides" in node:
         strides = read_integers(decoder, node["strides"], lowest=0)
     offset = read_integers(decoder, [node.get("offset", 0)], lowest=0)[0]
     is_meta = node.get("device") == "meta"
     is_filled = check_span(
-        shape,
+        form.shape,
         strides,
         offset=offset,
-        itemsize=dtype.itemsize,
-        unit=dtype.itemsize,
+        itemsize=form.dtype.itemsize,
+        unit=form.dtype.itemsize,
         available=_available(decoder, node, is_meta),
     )
     if is_filled and not is_meta:
         storage = _storage(decoder, node)
-        value = torch.empty(0, dtype=dtype, device=storage.device)
-        value.set_(storage, offset, shape, strides)
-    else:
-        device = "meta" if is_meta else _device(decoder, node)
-        value = torch.empty_strided(shape, strides, dtype=dtype, device=device)
-    return with_gradient(decoder, _with_bits(decoder, value, node), node)
+        value = torch.empty(0, dtype=form.dtype, device=storage.device)
+        value.set_(storage, offset, form.shape, strides)
+        return value
+    device = "meta" if is_meta else _device(decoder, node)
+    return torch.empty_strided(form.shape, strides, dtype=form.dtype, device=device)
+
+
+class _Form(NamedTuple):
+    """What a description says of a tensor: of a dense one all but the bytes."""
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    size: int
+
+
+@lru_cache(4096)
+def _form(plain: str) -> _Form | None:
+    """Read a description; most tensors of a State look like another one."""
+    described = description(plain)
+    dtype = DTYPES.get(described[0]) if described else None
+    if described is None or dtype not in _NAMES:
+        return None
+    shape = described[1]
+    strides = tuple(dense_strides(shape))
+    return _Form(dtype, shape, strides, math.prod(shape) * dtype.itemsize)
 
 
 def _available(decoder: Decoder, node: dict[str, Any], is_meta: bool) -> int:
@@ -196,20 +244,34 @@ def _device(decoder: Decoder, node: dict[str, Any]) -> torch.device:
 
 
 def _storage(decoder: Decoder, node: dict[str, Any]) -> torch.UntypedStorage:
-    """Return the storage that a node refers to: copied once, shared by its views."""
+    """Return the storage that a node refers to: made once, shared by its views."""
     key = ("torch", decoder.artifact_number(node))
     storage: torch.UntypedStorage | None = decoder.storages.get(key)
     if storage is None:
-        content = decoder.artifact(node)
-        host = torch.empty(len(content), dtype=torch.uint8)
-        host.numpy()[:] = np.frombuffer(content, dtype=np.uint8)
-        try:
-            storage = host.to(_device(decoder, node)).untyped_storage()
-        except (RuntimeError, AssertionError, NotImplementedError) as error:
-            fix = "decode with device='cpu'"
-            decoder.refuse("a device of this machine", node.get("device"), error, fix)
-        decoder.storages[key] = storage
+        host = _bytes(decoder.artifact(node))
+        if decoder.device != "cpu":
+            host = _placed(decoder, host, node)
+        storage = decoder.storages[key] = host.untyped_storage()
     return storage
+
+
+def _bytes(content: Buffer) -> torch.Tensor:
+    """Return bytes as a tensor: these very ones where they may be written."""
+    if isinstance(content, memoryview) and not content.readonly:
+        return torch.frombuffer(content, dtype=torch.uint8)
+    if len(content) <= _SMALL_BYTES:
+        return torch.frombuffer(bytearray(content), dtype=torch.uint8)
+    host = torch.empty(len(content), dtype=torch.uint8)
+    host.numpy()[:] = np.frombuffer(content, dtype=np.uint8)
+    return host
+
+
+def _placed(decoder: Decoder, host: torch.Tensor, node: dict[str, Any]) -> torch.Tensor:
+    try:
+        return host.to(_device(decoder, node))
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        fix = "decode with device='cpu'"
+        decoder.refuse("a device of this machine", node.get("device"), error, fix)
 
 
 def _with_bits(

@@ -149,7 +149,9 @@ def test_damaged_pack_is_an_error_that_names_checkpoint_and_pack(
     pack.unlink()
     pack.write_bytes(change(content))
     with pytest.raises(CorruptError, match=f"cannot load checkpoint '{checkpoint.id}'"):
-        _ = checkpoint.state
+        _ = checkpoint.state.weights
+    with pytest.raises(CorruptError, match=str(pack)):
+        checkpoint.read()
     pack.unlink()
     pack.write_bytes(content)
     assert torch.equal(checkpoint.state.weights, LARGE["weights"])
@@ -159,7 +161,7 @@ def test_missing_pack_is_an_error_that_names_the_checkpoint(tmp_path: Path) -> N
     checkpoint, pack = on_disk(tmp_path)
     pack.unlink()
     with pytest.raises(CorruptError, match=f"cannot load checkpoint '{checkpoint.id}'"):
-        _ = checkpoint.state
+        checkpoint.read()
 
 
 def test_missing_artifact_is_an_error_that_names_the_checkpoint(writer: Writer) -> None:
@@ -168,7 +170,7 @@ def test_missing_artifact_is_an_error_that_names_the_checkpoint(writer: Writer) 
     with pytest.raises(
         NotFoundError, match=f"cannot load checkpoint '{checkpoint.id}'"
     ):
-        _ = checkpoint.state
+        checkpoint.read()
 
 
 def test_pruned_checkpoint_is_not_found(writer: Writer) -> None:

@@ -17,7 +17,7 @@ import safetensors.torch
 import torch
 
 from ptutils.core.records.identity import now
-from ptutils.db.files.holding import entries_in
+from ptutils.db.files.headers import entries_in
 from ptutils.db.files.interface import FileInterface
 from ptutils.errors import CorruptError, DatabaseError, NotFoundError, UnavailableError
 from tests.core.stored import killed
