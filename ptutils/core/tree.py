@@ -186,17 +186,13 @@ def _foreign_state(child: Any) -> Value:
 
 def _inside(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any]]:
     # Only the plain containers are looked into: a subclass is somebody's own thing.
-    keys: Iterable[Any]
-    items: Iterable[Any]
-    if type(value) in (list, tuple):
-        keys, items = range(len(value)), value
-    elif type(value) is dict:
-        keys, items = value.keys(), value.values()
-    else:
+    if type(value) not in (dict, list, tuple):
         return
+    items = value.values() if type(value) is dict else value
     if is_plain(items) or any(value is outer for outer in above):
         return
-    for key, item in zip(keys, items, strict=True):
+    # As they are now: another thread may go on writing to them.
+    for key, item in list(value.items() if type(value) is dict else enumerate(value)):
         if is_child(item):
             yield str(key), item
         else:

@@ -50,6 +50,23 @@ def test_containers_of_other_kinds_are_not_looked_into() -> None:
     assert not tree.holds_child({Leaf()})
 
 
+@pytest.mark.parametrize(
+    ("held", "grow"),
+    [
+        ({0: Leaf(), 1: Leaf()}, lambda held: held.setdefault(2, Leaf())),
+        ([Leaf(), Leaf()], lambda held: held.append(Leaf())),
+    ],
+)
+def test_containers_that_grow_meanwhile_are_looked_into_as_they_were(
+    held: Any, grow: Any
+) -> None:
+    names = []
+    for name, _ in tree.children(Holder(held)):
+        names.append(name)
+        grow(held)
+    assert names == ["held.0", "held.1"]
+
+
 def test_containers_that_hold_themselves_are_looked_into_once() -> None:
     held: list[Any] = [Leaf()]
     held.append({"again": held})
