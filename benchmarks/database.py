@@ -49,6 +49,7 @@ class Sizes:
     peer_runs: int = 1_000
     points_per_run: int = 100
     server_runs: int = 10_000
+    server_bytes: int = 300_000_000
 
 
 SMALL = Sizes(
@@ -59,6 +60,7 @@ SMALL = Sizes(
     peer_runs=10,
     points_per_run=20,
     server_runs=200,
+    server_bytes=30_000_000,
 )
 
 
@@ -166,7 +168,7 @@ def on_a_server(folder: Path, sizes: Sizes, template: Document) -> Table:
     table = Table("mongod", "ptutils", "pymongo", "ratio", "budget")
     try:
         with server() as url:
-            found = compare(url, template, sizes.server_runs)
+            found = compare(url, template, sizes.server_runs, sizes.server_bytes)
     except ImportError as error:
         table.add_row(f"not installed: {error.name}", "", "", "", "")
         return table

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gridfs
 import pymongo
 
 import ptutils
@@ -22,6 +23,7 @@ from storing.timing import Times, in_turn
 __all__ = ["compare", "server"]
 
 _BATCH = 1000
+_TENSORS = 800
 _DURABLE = pymongo.WriteConcern(w="majority", j=True)
 
 
@@ -47,13 +49,16 @@ def server() -> Iterator[str]:
             process.wait()
 
 
-def compare(url: str, template: Document, count: int) -> dict[str, tuple[Times, Times]]:
+def compare(
+    url: str, template: Document, count: int, size_bytes: int
+) -> dict[str, tuple[Times, Times]]:
     """Return seconds of ptutils and of pymongo by what they did.
 
     Args:
         url: Of a server; databases of its are written.
         template: What the runs are copies of.
         count: How many runs to query.
+        size_bytes: Of a checkpoint.
     """
     with (
         ptutils.connect(url) as db,
@@ -73,6 +78,13 @@ def compare(url: str, template: Document, count: int) -> dict[str, tuple[Times, 
             lambda: db._update("runs", {"_id": "one0"}, next(notes)),
             lambda: plain.update_one({"_id": "one0"}, next(notes)),
         )
+        found = ({"created": each["created"]} for each in copies_of(template, count))
+        wanted = itertools.cycle(found)
+        found_update = in_turn(
+            lambda: db._update("runs", next(wanted), next(notes)),
+            lambda: plain.update_one(next(wanted), next(notes)),
+        )
+        large = _large_times(db, client, size_bytes)
         query = in_turn(
             lambda: db._find("runs", FILTER, sort=SORT, limit=20),
             lambda: list(plain.find(FILTER, sort=SORT, limit=20)),
@@ -86,6 +98,8 @@ def compare(url: str, template: Document, count: int) -> dict[str, tuple[Times, 
         "insert a run, durable": one,
         "insert 1,000 points, durable": points,
         "change a run, durable": update,
+        "change a run found by its time, durable": found_update,
+        f"store {size_bytes / 1e6:.0f} MB, durable; GridFS": large,
         "two config paths, sorted, 20": query,
         "the same as runs, lost ones marked": runs,
     }
@@ -113,6 +127,27 @@ def _bulk_times(db: Any, plain: Any, documents: list[Document]) -> tuple[Times, 
         lambda: plain.insert_many(next(theirs)),
         len(batches) - 1,
     )
+
+
+def _large_times(db: Any, client: Any, size_bytes: int) -> tuple[Times, Times]:
+    """Store the bytes of checkpoints of which everything is new."""
+    durable = client.get_database("plain", write_concern=_DURABLE)
+    files = gridfs.GridFSBucket(durable)
+    repeats = 2
+    count = size_bytes // _TENSORS // 8
+    numbers = iter(range((repeats + 1) * _TENSORS))
+    checkpoints = [
+        [next(numbers).to_bytes(8) * count for _ in range(_TENSORS)]
+        for _ in range(repeats + 1)
+    ]
+    ours, theirs = iter(checkpoints), iter(checkpoints)
+
+    def upload() -> None:
+        with files.open_upload_stream("pack") as stream:
+            for tensor in next(theirs):
+                stream.write(tensor)
+
+    return in_turn(lambda: db._put(next(ours)), upload, repeats)
 
 
 def _insert_times(

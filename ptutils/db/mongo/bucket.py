@@ -18,7 +18,10 @@ from ptutils.meta.codec import Buffer
 __all__ = ["Bucket"]
 
 _CHUNK_BYTES: Final = 1 << 20
-_BATCH: Final = 16
+_WRITTEN_AT_ONCE: Final = 40
+"""Pieces: nearly what one message may hold, as each message waits for the disk."""
+
+_READ_AT_ONCE: Final = 16
 _KEPT: Final = "metadata.damaged"
 
 
@@ -57,7 +60,7 @@ class Bucket:
         for number, chunk in enumerate(_cut(parts)):
             batch.append({"files_id": identity, "n": number, "data": chunk})
             size += len(chunk)
-            if len(batch) == _BATCH:
+            if len(batch) == _WRITTEN_AT_ONCE:
                 chunks.insert_many(batch)
                 batch = []
         if batch:
@@ -86,7 +89,7 @@ class Bucket:
             {"files_id": identity, "n": {"$gte": first, "$lte": last}}, {"_id": 0}
         )
         filled = 0
-        for chunk in cursor.sort("n", 1).batch_size(_BATCH):
+        for chunk in cursor.sort("n", 1).batch_size(_READ_AT_ONCE):
             start = max(offset - chunk["n"] * _CHUNK_BYTES, 0)
             piece = memoryview(chunk["data"])[start : start + size - filled]
             if chunk["n"] * _CHUNK_BYTES + start != offset + filled:

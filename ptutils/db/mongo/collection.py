@@ -183,13 +183,16 @@ class StoredCollection:
             order = []
         elif question.sort and question.limit:
             self._index_sort(question.sort)
+        is_window = bool(question.limit or question.skip)
+        if order and filter and not is_window:
+            filter = {"$or": [filter, IS_WHOLE]}
         found = self._server.find(
             filter,
             order,
             limit=question.limit,
             skip=question.skip,
             projection=question.shown,
-            with_stub=bool(order),
+            with_stub=bool(order) and is_window,
         )
         return None if any(map(is_whole, found)) else found
 

@@ -133,7 +133,7 @@ def test_file_is_whole_though_the_server_is_killed_while_it_is_written(
         url = f"{server.url}&serverSelectionTimeoutMS=30000"
 
         def parts() -> Iterator[bytes]:
-            yield bytes(range(256)) * (17 << 12)  # More than is sent at once.
+            yield bytes(range(256)) * (41 << 12)  # More than is sent at once.
             server.kill()
             server.start()
             yield b"the end"
@@ -142,6 +142,6 @@ def test_file_is_whole_though_the_server_is_killed_while_it_is_written(
             db.save({"_id": 1})
             bucket = db._packs._bucket
             identity = bucket.write("name", parts())
-            size = (17 << 20) + 7
+            size = (41 << 20) + 7
             found = bytes(bucket.read(identity, 0, size))
-        assert found == bytes(range(256)) * (17 << 12) + b"the end"
+        assert found == bytes(range(256)) * (41 << 12) + b"the end"
