@@ -13,7 +13,7 @@ test: .venv/test.installed
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/pytest --cov --cov-report=
+	$(BIN)/pytest --numprocesses auto --dist worksteal --cov --cov-report=
 	$(BIN)/coverage report --include='ptutils/meta/*,ptutils/core/*' --fail-under=100
 
 # What chance decides, ten times as often as in the tests.

