@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -197,3 +199,38 @@ def test_texts_that_are_not_utf8_are_refused(tmp_path):
         file["a"] = np.array([b"\xff"], dtype=h5py.string_dtype())
     with pytest.raises(FormatError, match="an HDF5 file"):
         read(path)
+
+
+DAMAGE = """
+import random, resource, sys
+from pathlib import Path
+import h5py, numpy as np
+from ptutils.errors import PtutilsError
+from ptutils.meta.formats import read
+
+resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+path, chance = Path(sys.argv[1]), random.Random(0)
+with h5py.File(path, "w") as file:
+    file["net/w"] = np.arange(600, dtype="f4")
+    file["net"].attrs.update({"lr": 0.1, "names": ["a", "b"]})
+    file["texts"] = ["é", "b"]
+    file.create_dataset("packed", data=np.zeros(5000), compression="gzip")
+whole = path.read_bytes()
+for _ in range(200):
+    content = bytearray(whole)
+    content[chance.randrange(3000)] ^= chance.randrange(1, 256)
+    path.write_bytes(content)
+    try:
+        read(path)
+    except PtutilsError:
+        pass
+"""
+
+
+def test_a_damaged_file_of_others_is_an_error_or_a_value(tmp_path):
+    # In a process of its own, because libhdf5 may crash.
+    command = [sys.executable, "-c", DAMAGE, str(tmp_path / "of_others.h5")]
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 0, done.stderr
