@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from ptutils.core import tree
+from ptutils.core.restoring.glancing import unread_leaves
 from ptutils.core.selecting import Pattern, near_path
 from ptutils.errors import ConfigError, StateMismatchError
+from ptutils.meta.unread import known
 from ptutils.meta.values import Value
 
 __all__ = ["Rename", "Renamed", "renamed"]
@@ -59,7 +61,7 @@ def renamed(
     result = Renamed()
     placing = _Placing(result.state)
     olds: list[str] = []
-    for keys, value in _leaves(state, ()):
+    for keys, value in unread_leaves(state):
         old = ".".join(keys)
         olds.append(old)
         new = rules.change(old)
@@ -67,7 +69,7 @@ def renamed(
             target = _target_of(module, new, keys)
             if not selects(target.slot):
                 continue
-            placing.place(target.names, value, old=old)
+            placing.place(target.names, known(value), old=old)
         if new != old:
             result.new_by_old[old] = new
     rules.require_used(olds)
@@ -166,17 +168,6 @@ def _rules_of(rename: Any) -> list[_Rule]:
             "a function",
             got=f"{rename!r:.80}: {error}",
         ) from error
-
-
-def _leaves(
-    value: Value, keys: tuple[str, ...], above: frozenset[int] = frozenset()
-) -> Iterator[tuple[tuple[str, ...], Value]]:
-    named = isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
-    if named and value and id(value) not in above:
-        for name, item in value.items():
-            yield from _leaves(item, (*keys, name), above | {id(value)})
-    else:
-        yield keys, value
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,8 @@ from typing import Any
 
 from ptutils.core import tree
 from ptutils.core.restoring.fit import optimizer_fault, tensor_fault
+from ptutils.core.restoring.glancing import glance, unread_leaves, whole
+from ptutils.meta.unread import inside, known
 from ptutils.meta.values import Value
 
 __all__ = ["NetLoad", "OtherLoad", "Plan", "Slot", "plan_tree"]
@@ -129,7 +131,7 @@ def _plan_module(
     module: Any, state: Value, path: str, plan: Plan, seen: set[int]
 ) -> None:
     seen.add(id(module))
-    left = dict(_mapping(state, path, plan))
+    left = glance(_mapping(state, path, plan))
     _plan_own(module, left.pop("state", {}), _join(path, "state"), plan)
     for name, child in tree.parts(module):
         found, given = _take(left, name)
@@ -140,7 +142,11 @@ def _plan_module(
         else:
             seen.add(id(child))
             _plan_other(child, given, found, _join(path, name), plan)
-    plan.unexpected += filter(plan.wants, _leaves(left, path))
+    above = [path] if path else []
+    for keys, value in unread_leaves(left):
+        is_empty = isinstance(value, Mapping) and not value
+        if not is_empty and plan.wants(place := ".".join([*above, *keys])):
+            plan.unexpected.append(place)
     plan.modules.append(module)
 
 
@@ -158,7 +164,7 @@ def _plan_own(module: Any, state: Value, path: str, plan: Plan) -> None:
     # Names that the owner added while running are its own; only beside a missing one
     # are they likely to be misspelt.
     plan.loaded += [_join(path, name) for name in names]
-    plan.own.append((own, {name: given[name] for name in names}))
+    plan.own.append((own, {name: whole(given[name]) for name in names}))
 
 
 def _plan_other(child: Any, given: Value, found: bool, path: str, plan: Plan) -> None:
@@ -170,7 +176,7 @@ def _plan_other(child: Any, given: Value, found: bool, path: str, plan: Plan) ->
     elif not found:
         if current:
             plan.lack(path, Slot(holder=child))
-    elif fault := optimizer_fault(child, current, given):
+    elif fault := optimizer_fault(child, current, given := whole(given)):
         plan.lack(path, Slot(holder=child), fault)
     else:
         plan.loaded.append(path)
@@ -192,7 +198,7 @@ def _plan_net(
         if name not in given:
             plan.lack(place, slot)
             continue
-        value = given[name]
+        value = known(given[name])
         if fault := tensor_fault(tensor, value):
             plan.lack(place, slot, fault)
         else:
@@ -214,16 +220,19 @@ def _planned_buffers(
             continue
         if name in buffers:
             plan.loaded.append(place)
-            yield (*buffers[name], given[name])
+            yield (*buffers[name], known(given[name]))
         else:
             plan.unexpected.append(place)
 
 
 def _mapping(state: Value, path: str, plan: Plan) -> Mapping[str, Value]:
-    """Return ``state``, or note that it is not the mapping it should be."""
-    if isinstance(state, Mapping):
-        return state
-    plan.mismatched[path] = f"a {type(state).__name__}, expected names with values"
+    """Return ``state`` unread, or note that it is not the mapping it should be."""
+    within = inside(state)
+    if isinstance(within, Mapping):
+        return glance(within)
+    plan.mismatched[path] = (
+        f"a {type(known(state)).__name__}, expected names with values"
+    )
     return {}
 
 
@@ -234,24 +243,13 @@ def _take(left: dict[str, Value], name: str) -> tuple[bool, Value]:
         return False, None
     if not dot:
         return True, left.pop(first)
-    if not isinstance(left[first], Mapping):
+    if not isinstance(within := inside(left[first]), Mapping):
         return False, None
-    left[first] = inner = dict(left[first])
+    left[first] = inner = glance(within)
     result = _take(inner, rest)
     if not inner:
         del left[first]
     return result
-
-
-def _leaves(
-    value: Value, path: str, above: frozenset[int] = frozenset()
-) -> Iterator[str]:
-    named = isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
-    if named and id(value) not in above:  # A cycle of a tree is one of its state.
-        for name, item in value.items():
-            yield from _leaves(item, _join(path, name), above | {id(value)})
-    else:
-        yield path
 
 
 def _join(path: str, name: object) -> str:
