@@ -1,15 +1,16 @@
-"""``ptutils show``: all that is known of one run."""
+"""``ptutils show``: all that is known of one run, or what a State holds."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
-from ptutils.cli.options import Database, Json, RunId, open_database
+from ptutils.cli.options import Database, Json, open_database
 from ptutils.cli.plain import plain_checkpoint, plain_lineage, plain_run
 from ptutils.cli.printing import print_json, print_table, say
+from ptutils.cli.states import AtStep, ShowState, checkpoint_of, names_step
 from ptutils.core.results.cells import (
     format_age,
     format_value,
@@ -24,9 +25,25 @@ from ptutils.meta.yaml import write_yaml
 __all__ = ["show"]
 
 
-def show(run: RunId, json: Json = False, db: Database = None) -> None:
-    """Show all that is known of RUN."""
+def show(
+    run: Annotated[str, AtStep],
+    state: ShowState = False,
+    json: Json = False,
+    db: Database = None,
+) -> None:
+    """Show all that is known of RUN.
+
+    With a step, or with --state, show what the State of a checkpoint holds, and how
+    large its parts are.
+    """
     with open_database(db) as database:
+        if state or names_step(run):
+            summary = checkpoint_of(database, run).state.summary()
+            if json:
+                print_json(summary.to_dict())
+            else:
+                say(str(summary))
+            return
         found = database.runs.get(run)
         if json:
             checkpoints = [plain_checkpoint(each) for each in found.checkpoints]

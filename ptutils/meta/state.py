@@ -13,6 +13,7 @@ from ptutils.meta.digest import state_digest
 from ptutils.meta.formats import table as formats
 from ptutils.meta.metamodule import MetaModule
 from ptutils.meta.paths import Trail, lookup, trail
+from ptutils.meta.summary import Summary, summarize
 from ptutils.meta.unread import inside
 from ptutils.meta.values import Value
 
@@ -96,6 +97,14 @@ class State(MetaModule, dict[Any, Any]):
             True
         """
         return state_digest(encode(self))
+
+    def summary(self) -> Summary:
+        """Return how many leaves, elements and bytes each part has, as a tree.
+
+        Raises:
+            EncodeError: If something in it cannot be stored exactly.
+        """
+        return summarize(encode(self))
 
     def update(self, source: Value = (), /, **values: Value) -> None:
         """Add all pairs of ``source`` and ``values``, as by item."""

@@ -56,3 +56,14 @@ def test_a_run_that_was_never_saved_has_nothing_to_compare(
 
     assert done.code == 1
     assert f"run '{unsaved}' has no checkpoint" in done.err
+
+
+def test_show_sums_up_a_state(command: Command, kept: Kept) -> None:
+    run = kept()
+    done = command("show", f"{run}@2")
+
+    assert done.out.splitlines()[0].split() == ["leaves", "elements", "size", "dtypes"]
+    assert done.out.splitlines()[1].split()[:2] == ["State", "1"]
+    assert command("show", run, "--state").out == done.out
+    found = json.loads(command("show", run, "--state", "--json").out)
+    assert (found["leaves"], found["size_bytes"]) == (1, 0)
