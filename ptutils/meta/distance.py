@@ -68,6 +68,10 @@ def distance(ours: Value, theirs: Value) -> tuple[int, Distance | None]:
         >>> distance(np.zeros(3), np.array([0.0, 3.0, -4.0]))[1].norm
         5.0
     """
+    ours, theirs = (  # Scalars of numpy are not all indexed as arrays are.
+        np.asarray(side) if isinstance(side, np.generic) else side
+        for side in (ours, theirs)
+    )
     total = _Total(is_bitwise=ours.dtype == theirs.dtype)
     for index in _blocks(tuple(ours.shape)):
         total.add(ours[(*index, ...)], theirs[(*index, ...)])

@@ -102,6 +102,8 @@ def test_a_container_inside_itself_is_a_leaf() -> None:
         (torch.eye(2).to_sparse(), 2 * torch.eye(2).to_sparse(), Kind.CHANGED),
         (torch.ones(2, device="meta"), torch.ones(3, device="meta"), Kind.CHANGED),
         (np.float32(1), np.float32(2), Kind.CHANGED),
+        (np.str_("a"), np.str_("a"), Kind.EQUAL),
+        (np.bytes_(b"a"), np.bytes_(b"b"), Kind.CHANGED),
         (torch.arange(9.0)[::2], torch.arange(0.0, 9.0, 2.0), Kind.EQUAL),
     ],
 )
