@@ -1,0 +1,1 @@
+"""What ``benchmarks/checkpoint.py`` measures: checkpoints of ptutils, and its peers."""
