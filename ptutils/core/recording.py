@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ptutils.core.records.checkpoint import Checkpoint
+from ptutils.core.records.checkpoints import place_of
 from ptutils.core.records.lineage import new_lineage
-from ptutils.core.records.run import Run, place_of
+from ptutils.core.records.run import Run
 from ptutils.core.records.source import capture_source, folded
 from ptutils.core.records.writing.recorder import Recorder
 from ptutils.errors import PtutilsError

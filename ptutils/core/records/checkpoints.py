@@ -11,7 +11,7 @@ from ptutils.meta.values import Document
 if TYPE_CHECKING:
     from ptutils.core.dbinterface import DBInterface
 
-__all__ = ["checkpoint_at", "checkpoints_of"]
+__all__ = ["checkpoint_at", "checkpoints_of", "place_of"]
 
 
 def checkpoints_of(
@@ -62,3 +62,10 @@ def checkpoint_at(db: DBInterface, run_id: str, step: int) -> Checkpoint:
         if steps
         else "start anew from its config",
     )
+
+
+def place_of(checkpoint: Checkpoint | None) -> Document:
+    """Return the place in a run's History where a checkpoint was taken."""
+    if checkpoint is None:
+        return {"segment": 0, "chunks": 0}
+    return {"segment": checkpoint.segment, "chunks": checkpoint.chunks}

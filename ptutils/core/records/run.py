@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from ptutils.core.records.checkpoint import Checkpoint, decode_fields
-from ptutils.core.records.checkpoints import checkpoint_at, checkpoints_of
+from ptutils.core.records.checkpoints import checkpoint_at, checkpoints_of, place_of
 from ptutils.core.records.difference import Difference, difference_of
 from ptutils.core.records.lineage import Lineage
 from ptutils.core.records.moving.copying import Progress, copy_runs
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ptutils.core.dbinterface import DBInterface
     from ptutils.core.session import Session
 
-__all__ = ["Run", "place_of"]
+__all__ = ["Run"]
 
 
 class Run:
@@ -127,6 +127,7 @@ class Run:
         config: Mapping[str, Value] | None = None,
         *,
         step: int | None = None,
+        fallback: bool = False,
         trust: Iterable[str] = (),
         provide: Mapping[str, Value] | None = None,
     ) -> Session:
@@ -135,19 +136,21 @@ class Run:
         Args:
             config: Changes by dotted path, say ``{"schedule.duration": "40 epochs"}``.
             step: Go back to the checkpoint of this step; later points leave History.
+            fallback: Go back further where that one is damaged; the log says how far.
             trust: Packages of the caller's whose classes the config names.
             provide: Objects for what the config cannot build, by dotted path.
 
         Raises:
             ConfigError: If the config cannot be built.
             StateMismatchError: If the State does not fit the changed config.
+            CorruptError: If the checkpoint is damaged, or with ``fallback`` all are.
             NotFoundError: If there is no checkpoint at ``step``.
             DatabaseError: If this is only what was put aside while the run's database
                 was out of reach.
             StatusError: If the run was an evaluation.
         """
         building = Building(changes=config or {}, trust=trust, provide=provide)
-        return starting.resume(self, step, building)
+        return starting.resume(self, step, building, fallback=fallback)
 
     def branch(  # noqa: PLR0913 - all of them about what the new run begins with
         self,
@@ -392,10 +395,3 @@ class Run:
 
     def _decoded(self, *names: str) -> Document:
         return decode_fields(self.db, self.document, names)
-
-
-def place_of(checkpoint: Checkpoint | None) -> Document:
-    """Return the place in a run's History where a checkpoint was taken."""
-    if checkpoint is None:
-        return {"segment": 0, "chunks": 0}
-    return {"segment": checkpoint.segment, "chunks": checkpoint.chunks}

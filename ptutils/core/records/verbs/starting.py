@@ -7,8 +7,10 @@ and says in the lineage of the new run what it descends from.
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from ptutils.core.catalogue import find
@@ -18,7 +20,13 @@ from ptutils.core.records.settings import changes_kept
 from ptutils.core.records.writing.taking_over import require_free
 from ptutils.core.restoring.part import Part
 from ptutils.core.selecting import selector
-from ptutils.errors import ConfigError, DatabaseError, NotFoundError, StatusError
+from ptutils.errors import (
+    ConfigError,
+    CorruptError,
+    DatabaseError,
+    NotFoundError,
+    StatusError,
+)
 from ptutils.meta.config import Config
 from ptutils.meta.status import Origin
 from ptutils.meta.values import Document, Value
@@ -30,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Building", "branch", "evaluate", "restart", "resume"]
 
+_LOG: Final = logging.getLogger("ptutils")
 _TRIES: Final = 2
 _COUNTED: Final = ("loaded", "missing", "unexpected", "mismatched", "initialized")
 """What a lineage says of a part that was taken over."""
@@ -96,16 +105,40 @@ class Building:
         return [home, *others] if len(others) < len(every) else home
 
 
-def resume(run: Run, step: int | None, building: Building) -> Session:
+def resume(
+    run: Run, step: int | None, building: Building, *, fallback: bool
+) -> Session:
     """Return a Session that goes on with a run."""
-    return _begun(lambda: _resume(run.refresh(), step, building))
+    return _begun(lambda: _resume(run.refresh(), step, building, fallback=fallback))
 
 
-def _resume(run: Run, step: int | None, building: Building) -> Session:
+def _resume(
+    run: Run, step: int | None, building: Building, *, fallback: bool
+) -> Session:
     require_free(run.document)
     _require_home(run)
     _require_trained(run)
     checkpoint = run.newest() if step is None else run.checkpoint(step)
+    candidates = [checkpoint, *(_earlier(run, checkpoint) if fallback else [])]
+    for each, earlier in pairwise(candidates):
+        try:
+            return _resume_at(run, each, step, building)
+        except CorruptError as error:
+            _LOG.warning("%s\nresuming from %r instead", error, earlier)
+    return _resume_at(run, candidates[-1], step, building)
+
+
+def _earlier(run: Run, checkpoint: Checkpoint | None) -> list[Checkpoint]:
+    """Return the checkpoints before one, the newest first."""
+    found = run.checkpoints
+    ids = [each.id for each in found]
+    place = ids.index(checkpoint.id) if checkpoint is not None else 0
+    return found[:place][::-1]
+
+
+def _resume_at(
+    run: Run, checkpoint: Checkpoint | None, step: int | None, building: Building
+) -> Session:
     before = _config_at(run, checkpoint)
     # A resume that was killed before it saved anything had settings of its own.
     was_changed = step is None and _is_before_last_resume(run, checkpoint)

@@ -14,6 +14,7 @@ from ptutils.core.session import Session
 from ptutils.db.memory import MemoryInterface
 from ptutils.errors import (
     ConfigError,
+    CorruptError,
     LeaseError,
     NotFoundError,
     StateMismatchError,
@@ -269,3 +270,43 @@ def test_checkpoint_that_was_dropped_since_it_was_found_says_so() -> None:
     writer.db.delete({}, "checkpoints")
     with pytest.raises(NotFoundError, match="dropped since it was found"):
         _ = checkpoint.state
+
+
+def damaged(*steps: int) -> Run:
+    """Return a run of 3 steps, the checkpoints of some of which are damaged."""
+    short = config(schedule__duration="3 steps", schedule__checkpoint="1 step")
+    run = Session.from_meta(config=short).run()
+    assert run is not None
+    for step in steps:
+        which = {"run": run.id, "step": step}
+        run.db._update("checkpoints", which, {"$set": {"state.digest": "0"}})
+    return run
+
+
+def test_resume_of_a_damaged_checkpoint_is_refused() -> None:
+    with pytest.raises(CorruptError, match=r"cannot load checkpoint '\w+\.00000003"):
+        damaged(3).resume()
+
+
+def test_resume_falls_back_to_the_newest_whole_checkpoint_and_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    session = damaged(3, 2).resume(fallback=True)
+    assert session.trainer.step == 1
+    assert caplog.text.count("cannot load checkpoint") == 2
+    assert "instead" in caplog.text
+    assert "step=1" in caplog.text
+    run = ended(session)
+    assert (run.newest() or run).step == 3
+    assert list(run.history["train.loss"].steps) == [1, 2, 3]
+
+
+def test_resume_falls_back_no_further_than_there_are_checkpoints() -> None:
+    with pytest.raises(CorruptError, match=r"cannot load checkpoint '\w+\.00000000"):
+        damaged(0, 1, 2, 3).resume(fallback=True)
+
+
+def test_run_without_checkpoints_resumes_from_its_beginning() -> None:
+    run = damaged()
+    run.db.delete({"run": run.id}, "checkpoints")
+    assert run.resume(fallback=True).trainer.step == 0
