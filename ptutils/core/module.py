@@ -18,6 +18,7 @@ from ptutils.core.building.builder import build
 from ptutils.core.building.instances import require_instances
 from ptutils.core.building.signature import signature_of
 from ptutils.core.building.trust import name_for, spelled
+from ptutils.core.collecting import Collection
 from ptutils.core.loading import LoadReport, Mode, Part, Rename, Select, load_tree
 from ptutils.errors import ConfigError
 from ptutils.meta.callbacks import Callbacks
@@ -173,7 +174,7 @@ class Module:
         Tensors are live, not copies. A child reachable by two paths appears as one
         object under both.
         """
-        return State(tree.state_of(self))
+        return Collection(self).state
 
     @final
     def load_state_dict(

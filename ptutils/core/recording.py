@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ptutils.core.collecting import Collection
 from ptutils.core.records.checkpoint import Checkpoint
 from ptutils.core.records.checkpoints import place_of
 from ptutils.core.records.lineage import new_lineage
@@ -54,6 +55,9 @@ class Recording:
         # One for all its recorders: after a fault of the database it may go on at once.
         self._owner = uuid.uuid4().hex
         self._stored_config: Config | None = None
+        self._config: Config | None = None
+        self._shape: list[int | str] = []
+        self._objects: list[object] = []
         self._asked_why = ""
         self.saved_at: tuple[int, int] | None = None
         self.is_stopped = False
@@ -150,9 +154,11 @@ class Recording:
         if recorder is None:
             return
         why, self._asked_why = self._asked_why or why, ""
-        config, trainer, schedule = session.config, session.trainer, session.schedule
+        trainer, schedule = session.trainer, session.schedule
+        collection = Collection(session)
+        config = self._config_of(collection)
         recorder.checkpoint(
-            session.state_dict(),
+            collection.state,
             {
                 "step": trainer.step,
                 "epoch": trainer.epoch,
@@ -165,6 +171,17 @@ class Recording:
             trainer.model.backend.updated(trainer.model) if is_ahead else (),
         )
         self.saved_at = trainer.step, trainer.epoch
+
+    def _config_of(self, collection: Collection) -> Config:
+        """Return the present config; to write it down takes long, to compare does not.
+
+        Args:
+            collection: Of the session at this moment.
+        """
+        if self._config is None or collection.shape != self._shape:
+            self._config = self._session.config
+            self._shape, self._objects = collection.shape, collection.objects
+        return self._config
 
     def settle(self) -> None:
         """Copy what is still to be copied of the last checkpoint."""

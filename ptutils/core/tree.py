@@ -32,7 +32,6 @@ __all__ = [
     "is_net",
     "is_plain",
     "parts",
-    "state_of",
     "unsaved_buffers",
     "walk",
 ]
@@ -120,33 +119,6 @@ def walk(root: object, path: str = "") -> Iterator[tuple[str, Any]]:
     return visit(root, path)
 
 
-def state_of(module: Any, memo: dict[int, Value] | None = None) -> dict[str, Value]:
-    """Collect the nested state of a Module: its own, its callbacks', its children's.
-
-    Empty parts are left out. A child under two paths gives the same object twice.
-
-    Raises:
-        EncodeError: If two children would share a path, such as those under the keys
-            ``1`` and ``"1"`` of one dict.
-    """
-    memo = {} if memo is None else memo
-    node: dict[str, Value] = {}
-    memo[id(module)] = node
-    module._before_save()
-    if module.state:
-        node["state"] = dict(module.state)
-    every = parts(module)
-    _require_different(path for path, _ in every)
-    for path, child in every:
-        if id(child) not in memo:
-            memo[id(child)] = (
-                state_of(child, memo) if is_module(child) else _foreign_state(child)
-            )
-        if memo[id(child)]:
-            _insert(node, path, memo[id(child)])
-    return node
-
-
 def config_of(module: Any) -> dict[str, Value]:
     """Describe a Module as the config that would build it as it is at this moment.
 
@@ -175,15 +147,6 @@ def unsaved_buffers(net: Any) -> list[tuple[str, Any, str]]:
     ]
 
 
-def _foreign_state(child: Any) -> Value:
-    state = child.state_dict()
-    if is_net(child):
-        for path, holder, name in unsaved_buffers(child):
-            if getattr(holder, name) is not None:
-                state[path] = getattr(holder, name)
-    return state
-
-
 def _inside(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any]]:
     # Only the plain containers are looked into: a subclass is somebody's own thing.
     if type(value) not in (dict, list, tuple):
@@ -198,34 +161,6 @@ def _inside(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any]
         else:
             for inner, child in _inside(item, (*above, value)):
                 yield f"{key}.{inner}", child
-
-
-def _require_different(paths: Iterable[str]) -> None:
-    """Refuse children of which one's path equals or runs through another's."""
-    every = list(paths)
-    if not any("." in path for path in every):
-        return  # Attributes of one object.
-    taken: set[str] = set()
-    for path in every:
-        names = path.split(".")
-        outer = {".".join(names[:end]) for end in range(1, len(names) + 1)}
-        through = any(other.startswith(f"{path}.") for other in taken)
-        if through or outer & taken:
-            raise EncodeError(
-                "cannot save two children under one path",
-                path=path,
-                expected="a path of its own for each child",
-                got="keys that are written alike",
-                fix="give the children other keys in their dict",
-            )
-        taken.add(path)
-
-
-def _insert(node: dict[str, Value], path: str, value: Value) -> None:
-    *parents, last = path.split(".")
-    for name in parents:
-        node = node.setdefault(name, {})
-    node[last] = value
 
 
 class _Description:

@@ -17,7 +17,7 @@ from ptutils.meta.summary import Summary, summarize
 from ptutils.meta.unread import inside
 from ptutils.meta.values import Value
 
-__all__ = ["State"]
+__all__ = ["State", "adopted"]
 
 _S = TypeVar("_S", bound="State")
 _ABSENT = object()
@@ -110,7 +110,7 @@ class State(MetaModule, dict[Any, Any]):
         """Add all pairs of ``source`` and ``values``, as by item."""
         memo: dict[int, State] = {}
         for key, value in dict(source, **values).items():
-            super().__setitem__(key, _adopt(value, memo))
+            super().__setitem__(key, adopted(value, memo))
 
     def setdefault(self, key: Value, default: Value = None, /) -> Value:
         """Return the value of ``key``; put ``default`` there first if it is absent."""
@@ -133,7 +133,7 @@ class State(MetaModule, dict[Any, Any]):
         return super().__contains__(key) or _trail(self, key) is not None
 
     def __setitem__(self, key: Value, value: Value) -> None:
-        super().__setitem__(key, _adopt(value, {}))
+        super().__setitem__(key, adopted(value, {}))
 
     def __ior__(self: _S, other: Value) -> _S:  # type: ignore[misc]
         self.update(other)
@@ -189,20 +189,25 @@ def _checked(source: Value) -> Value:
     )
 
 
-def _adopt(value: Value, memo: dict[int, State]) -> Value:
-    """Turn plain dicts into States; one dict in two places becomes one State."""
+def adopted(value: Value, memo: dict[int, State]) -> Value:
+    """Turn plain dicts into States; one dict in two places becomes one State.
+
+    Args:
+        value: What may be or hold plain dicts.
+        memo: The States by the ids of the dicts, which must live as long.
+    """
     if type(value) is not dict:
         return value
     known = memo.get(id(value))
     if known is None:
-        known = memo[id(value)] = State()
+        known = memo[id(value)] = State.__new__(State)
         for key, item in value.items():
-            dict.__setitem__(known, key, _adopt(item, memo))
+            dict.__setitem__(known, key, adopted(item, memo))
     return known
 
 
 def _release(value: Value, memo: dict[int, Value]) -> Value:
-    """Undo :func:`_adopt`, so that a file holds plain dicts."""
+    """Undo :func:`adopted`, so that a file holds plain dicts."""
     if type(value) is not State:
         return value
     known = memo.get(id(value))

@@ -37,6 +37,8 @@ _PLAIN_DTYPES: Final[dict[str, np.dtype[Any]]] = {
 }
 """The dtypes that their name says exactly, in the byte order of this machine."""
 
+_NAMES: Final = {dtype: name for name, dtype in _PLAIN_DTYPES.items()}
+
 _FAULTS = (
     DecodeError, IndexError, KeyError, OverflowError, RecursionError, SyntaxError,
     TypeError, ValueError,
@@ -53,7 +55,7 @@ def _encode_array(encoder: Encoder, value: np.ndarray[Any, Any]) -> tuple[Value,
         node["readonly"] = True
     if value.size and dtype.itemsize:
         _touch(encoder, value, node)
-    return described(dtype.name, shape), node
+    return described(_NAMES.get(dtype) or dtype.name, shape), node
 
 
 def _touch(encoder: Encoder, value: np.ndarray[Any, Any], node: dict[str, Any]) -> None:
@@ -117,7 +119,7 @@ def _root(decoder: Decoder, node: dict[str, Any]) -> np.ndarray[Any, Any]:
 
 def note_dtype(encoder: Encoder, dtype: np.dtype[Any], node: dict[str, Any]) -> None:
     """Give ``node`` the descriptor of a dtype, where its name does not say enough."""
-    if _PLAIN_DTYPES.get(dtype.name) == dtype and not dtype.metadata:
+    if dtype in _NAMES and not dtype.metadata:
         return
     descriptor = None
     if not (dtype.hasobject or dtype.metadata):

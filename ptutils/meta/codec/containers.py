@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any, Final
 
 from ptutils.meta.codec.decode import Decoder, decode
@@ -26,6 +27,9 @@ _FACTORIES: Final[dict[str, Any]] = {
     kind.__name__: kind for kind in (bool, dict, float, int, list, set, str, tuple)
 }
 _PARTS: Final = 3
+_LOWEST: Final = -(2**63)
+_THEMSELVES: Final = frozenset({type(None), bool, float})
+"""Types whose values stand for themselves in a document; so do ints of 64 bits."""
 
 
 def encode_elements(
@@ -34,7 +38,8 @@ def encode_elements(
     """Encode values one after another as a list."""
     values = list(values)
     if _are_numbers(values):
-        return encoder.plain(values), _node(tag, {})
+        encoder.count(len(values))
+        return values, _node(tag, {})
     document: list[Value] = []
     inner: dict[str, Any] = {}
     path = encoder.path
@@ -67,7 +72,7 @@ def encode_items(
     document: dict[str, Value] = {}
     inner: dict[str, Any] = {}
     keys: dict[str, Value] = {}
-    path = encoder.path
+    path, num_plain = encoder.path, 0
     for key, item in items:
         name = key
         if not is_plain_key(key) or key in document:
@@ -75,12 +80,18 @@ def encode_items(
             path.append(name)
             keys[name] = _encode_key(encoder, key)
             path.pop()
+        kind = type(item)
+        if (kind is int and _LOWEST <= item < -_LOWEST) or kind in _THEMSELVES:
+            document[name] = item
+            num_plain += 1
+            continue
         path.append(name)
         plain, node = encoder.value(item)
         path.pop()
         document[name] = plain
         if node is not None:
             inner[name] = node
+    encoder.count(num_plain)
     node = _node(tag, inner)
     if keys:
         node["keys"] = "int" if _are_numbered(document, keys) else keys
@@ -129,7 +140,7 @@ def _are_numbers(values: list[Value]) -> bool:
     """Tell quickly whether all are numbers that stand for themselves."""
     kinds = set(map(type, values))
     return kinds == {float} or (
-        kinds == {int} and min(values) >= -(2**63) and max(values) < 2**63
+        kinds == {int} and min(values) >= _LOWEST and max(values) < -_LOWEST
     )
 
 
@@ -150,6 +161,8 @@ def _short(node: dict[str, Any]) -> Node:
 
 
 def _encode_key(encoder: Encoder, key: Value) -> Value:
+    if type(key) is str and key.isascii() and "\0" not in key:
+        return key
     plain, node = encoder.isolated(key)
     return plain if node is None else [plain, node]
 
@@ -213,15 +226,43 @@ def _decode_dict(decoder: Decoder, plain: Value, node: dict[str, Any]) -> Value:
 def _encode_ordered(encoder: Encoder, value: Value) -> tuple[Value, Node]:
     document, node = encode_items(encoder, value.items(), "OrderedDict")
     if value.__dict__:  # torch notes versions of layers on the state dicts of nets.
-        inner = encode(value.__dict__, path=encoder.where())
-        if inner.artifacts:
-            encoder.refuse(
-                "cannot store the attributes of an OrderedDict",
-                expected="no arrays, tensors or long bytes in them",
-                got=", ".join(value.__dict__),
-            )
-        node["attributes"] = [inner.document, inner.types]
+        node["attributes"] = list(_encode_attributes(encoder, value))
     return document, node
+
+
+def _encode_attributes(encoder: Encoder, value: Value) -> tuple[Value, str]:
+    versions = _versions(value.__dict__)
+    if versions is not None:
+        return _encode_versions(versions)
+    inner = encode(value.__dict__, path=encoder.where())
+    if inner.artifacts:
+        encoder.refuse(
+            "cannot store the attributes of an OrderedDict",
+            expected="no arrays, tensors or long bytes in them",
+            got=", ".join(value.__dict__),
+        )
+    return inner.document, inner.types
+
+
+def _versions(attributes: dict[str, Value]) -> tuple[tuple[str, int], ...] | None:
+    """Return the versions of a net's layers, if the attributes are nothing else."""
+    told = attributes.get("_metadata")
+    if len(attributes) != 1 or type(told) is not OrderedDict or told.__dict__:
+        return None
+    pairs = []
+    for name, about in told.items():
+        version = about.get("version") if type(about) is dict else None
+        if type(name) is not str or type(version) is not int or len(about) != 1:
+            return None
+        pairs.append((name, version))
+    return tuple(pairs)
+
+
+@lru_cache(64)
+def _encode_versions(versions: tuple[tuple[str, int], ...]) -> tuple[Value, str]:
+    told = OrderedDict((name, {"version": version}) for name, version in versions)
+    encoded = encode({"_metadata": told})
+    return encoded.document, encoded.types
 
 
 def _decode_ordered(decoder: Decoder, plain: Value, node: dict[str, Any]) -> Value:

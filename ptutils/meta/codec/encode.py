@@ -144,10 +144,9 @@ class Encoder:
             return self._shared(entry, value)
         return entry.encode(self, value)
 
-    def plain(self, values: list[Value]) -> list[Value]:
-        """Return values that stand for themselves, as :meth:`value` would each."""
-        self._count += len(values)
-        return values
+    def count(self, values: int) -> None:
+        """Note that so many values were encoded that stand for themselves."""
+        self._count += values
 
     def isolated(self, value: Value) -> tuple[Value, Node]:
         """Encode a key or an element of a set, which cannot share with the rest."""
