@@ -110,7 +110,7 @@ class _Total:
     def add(self, ours: Value, theirs: Value) -> None:
         numbers = _numbers(ours), _numbers(theirs)
         if self._is_bitwise:
-            changed = np.any(_raw(ours) != _raw(theirs), axis=1)
+            changed = _any(_raw(ours) != _raw(theirs))
             self.num_changed += int(np.count_nonzero(changed))
         if numbers[0] is None or numbers[1] is None:
             self._is_computable = False
@@ -120,8 +120,8 @@ class _Total:
                 self._add(numbers[0], numbers[1])
 
     def _add(self, ours: _Pairs, theirs: _Pairs) -> None:
-        missing = np.isnan(ours).any(axis=1), np.isnan(theirs).any(axis=1)
-        same = (missing[0] & missing[1]) | (ours == theirs).all(axis=1)
+        missing = _any(np.isnan(ours)), _any(np.isnan(theirs))
+        same = (missing[0] & missing[1]) | ~_any(ours != theirs)
         unlike = missing[0] ^ missing[1]
         if not self._is_bitwise:
             self.num_changed += int(np.count_nonzero(~same))
@@ -129,7 +129,7 @@ class _Total:
         self._num_nan += int(np.count_nonzero(unlike))
         # What both lack, or what would be the difference of two infinities, is 0.
         delta = np.where((same | unlike)[:, None], 0.0, theirs - ours)
-        lengths = np.sqrt(np.einsum("ij,ij->i", delta, delta))
+        lengths = np.abs(delta[:, 0]) if delta.shape[1] == 1 else np.hypot(*delta.T)
         self._max_abs = max(self._max_abs, float(lengths.max(initial=0.0)))
         finite = np.isfinite(ours) & np.isfinite(theirs)
         left, right = (np.where(finite, side, 0.0) for side in (ours, theirs))
@@ -174,15 +174,25 @@ def _numbers(block: Value) -> _Pairs | None:
     return np.stack(floats, axis=1)
 
 
-def _raw(block: Value) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
-    """Return the bytes of each element of a block in a row of its own."""
+def _any(rows: np.ndarray[Any, np.dtype[np.bool_]]) -> Any:
+    """Return which rows hold a true element; most have one, where numpy is slow."""
+    return rows[:, 0] if rows.shape[1] == 1 else rows.any(axis=1)
+
+
+def _raw(block: Value) -> Any:
+    """Return the bits of each element of a block in a row of its own."""
     if hasattr(block, "untyped_storage"):
         torch: Any = sys.modules["torch"]  # Whoever made a tensor has imported it.
         flat = block.detach().resolve_conj().resolve_neg().reshape(-1)
         # Strides of its own: those of a single element may be anything.
         flat = flat.clone(memory_format=torch.contiguous_format)
         rows: Any = flat.view(torch.uint8).cpu().numpy()
-        return rows.reshape(flat.numel(), flat.element_size())  # type: ignore[no-any-return]
+        return _wide(rows.reshape(flat.numel(), flat.element_size()))
     whole = np.asarray(block)
     rows = np.frombuffer(whole.tobytes(), dtype=np.uint8)
-    return rows.reshape(whole.size, whole.dtype.itemsize)  # type: ignore[no-any-return]
+    return _wide(rows.reshape(whole.size, whole.dtype.itemsize))
+
+
+def _wide(rows: Any) -> Any:
+    """Return rows of bytes as rows of one integer, where there is one of that size."""
+    return rows.view(f"u{rows.shape[1]}") if rows.shape[1] in (2, 4, 8) else rows

@@ -207,6 +207,19 @@ def test_all_is_told_as_plain_values() -> None:
     assert str(found).endswith("    e\n    and 2 more")
 
 
+def test_a_proof_without_divergence_is_true() -> None:
+    found = Proof(
+        seed=1,
+        steps=9,
+        interruptions=[Interruption(step=4, resumed_from=3)],
+        digests=("a" * 64, "a" * 64),
+        divergence=None,
+    )
+    assert found
+    assert found.is_repeatable
+    assert str(found).startswith("exact: 9 steps, killed in step 4, resumed from 3")
+
+
 def wait_for(is_so: Callable[[], object], timeout_s: float = 120.0) -> None:
     until = time.monotonic() + timeout_s
     while not is_so():
