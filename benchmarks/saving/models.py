@@ -83,6 +83,7 @@ class Clock(ptutils.Callback):
         waits: How many steps are trained beside the writing, before it is waited for.
     """
 
+    observes = True
     latest: Clock
 
     def __init__(self, every: int, waits: int = 0) -> None:

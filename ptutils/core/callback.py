@@ -24,12 +24,16 @@ class Callback(Module):
     callbacks is computed: writers before readers, then ``after`` and ``before`` (names
     of callbacks), then the list. ``triggers`` names triggers of one's own. The training
     loop and what each trigger offers are drawn in :mod:`ptutils.core.loop.stages`.
+
+    ``observes = True`` promises that it changes nothing but itself: parameters may then
+    be copied for a checkpoint while it reacts between two updates.
     """
 
     writes: ClassVar[tuple[str, ...]] = ()
     after: ClassVar[tuple[str, ...]] = ()
     before: ClassVar[tuple[str, ...]] = ()
     triggers: ClassVar[tuple[str, ...]] = ()
+    observes: ClassVar[bool] = False
 
     def __call__(self, trigger: str, **values: Value) -> Value:
         """React to one trigger with the values that the handler reads."""

@@ -14,14 +14,16 @@ import mmap
 import os
 import struct
 import weakref
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 from blake3 import blake3
 
 from ptutils.core.records.identity import now
+from ptutils.db.aside import UNFINISHED, sync_folder, writing_aside
 from ptutils.db.compression import (
     COMPRESSED_SUFFIX,
     HEAD_BYTES,
@@ -32,7 +34,7 @@ from ptutils.db.compression import (
     lots,
 )
 from ptutils.db.mapping import MISSING, Maps, PrivateMaps, Span, unreadable
-from ptutils.db.packing import layout
+from ptutils.db.packing import Layout
 from ptutils.errors import CorruptError, DatabaseError, NotFoundError
 from ptutils.meta.codec import Buffer
 
@@ -43,7 +45,6 @@ __all__ = [
     "absent",
     "digest_of",
     "put_aside",
-    "sync_folder",
 ]
 
 DAMAGED_FILES: Final = "damaged"
@@ -59,7 +60,6 @@ _NO_PACK: Final = (
     struct.error,
 )
 """What reading the header of a file raises that is no pack, whoever made it."""
-_UNFINISHED: Final = ".tmp"
 _LONGEST_NAME: Final = 255
 _FIX: Final = (
     "restore this file from a copy, or go back to a checkpoint that does not need it"
@@ -128,25 +128,57 @@ class Packs:
         """
         places: dict[str, Place] = {}
         for suffix, contents in lots(artifacts, self._compression):
-            pack, offsets = self._write(suffix, contents)
-            for digest, offset in offsets.items():
-                size = len(artifacts[digest])
-                places[digest] = Place(pack=pack, offset=offset, size=size)
+            for digest, place in self._write(suffix, [contents], contents).items():
+                places[digest] = replace(place, size=len(artifacts[digest]))
         return places
 
+    def write_hashed(
+        self, batches: Iterator[Mapping[str, Buffer]], most: Collection[Buffer]
+    ) -> dict[str, Place]:
+        """Write a new pack while its artifacts are still being hashed.
+
+        Args:
+            batches: Artifacts by digest; nothing is written if there are none.
+            most: All that there may be.
+
+        Raises:
+            DatabaseError: As :meth:`write`.
+        """
+        if self._compression is not None:
+            rest = {digest: each for batch in batches for digest, each in batch.items()}
+            return self.write(rest) if rest else {}
+        first = next((batch for batch in batches if batch), None)
+        if first is None:
+            return {}
+        numbered = {f"{number:064x}": each for number, each in enumerate(most)}
+        return self._write(SUFFIX, chain([first], batches), numbered)
+
     def _write(
-        self, suffix: str, contents: Mapping[str, Buffer]
-    ) -> tuple[str, dict[str, int]]:
-        """Write one pack; return its name, and where in it each artifact begins."""
-        header, offsets = layout(contents)
-        name = f"{digest_of(header)}{suffix}"
+        self,
+        suffix: str,
+        batches: Iterable[Mapping[str, Buffer]],
+        most: Mapping[str, Buffer],
+    ) -> dict[str, Place]:
+        """Write one pack, and say where each artifact lies.
+
+        Args:
+            suffix: Of its name.
+            batches: What comes, by digest.
+            most: What may come at most, by names as long as digests.
+        """
+        layout = Layout(most)
         try:
             self._make_folder()
-            with self._aside(name) as file:
-                file.write(header)
-                for digest in offsets:
-                    file.write(bytes(offsets[digest] - file.tell()))
-                    file.write(contents[digest])
+            with writing_aside(self.folder) as file:
+                file.skip(layout.room)
+                for batch in batches:
+                    for digest, artifact in batch.items():
+                        gap = layout.add(digest, len(artifact))
+                        file.write(bytes(gap))
+                        file.write(artifact)
+                header = layout.header()
+                file.write_head(header)
+                file.name = f"{digest_of(header)}{suffix}"
         except OSError as error:
             raise DatabaseError(
                 "cannot write an artifact pack",
@@ -155,7 +187,10 @@ class Packs:
                 got=error.strerror or str(error),
                 fix="free space or make the folder writable; nothing was changed",
             ) from error
-        return name, offsets
+        return {
+            digest: Place(pack=file.name, offset=offset, size=size)
+            for digest, (offset, size) in layout.places().items()
+        }
 
     def read(self, digest: str, place: Place) -> memoryview:
         """Return an artifact, mapped and verified.
@@ -226,7 +261,7 @@ class Packs:
             return []
         except OSError as error:
             raise unreadable(self.folder, error) from error
-        return [path for path in found if path.suffix in (SUFFIX, _UNFINISHED)]
+        return [path for path in found if path.suffix in (SUFFIX, UNFINISHED)]
 
     def contents(self) -> Iterator[tuple[str, Place]]:
         """Yield what the packs themselves say is in them; no artifact is read."""
@@ -290,21 +325,6 @@ class Packs:
         if not self.folder.is_dir():
             self.folder.mkdir(mode=0o700, exist_ok=True)
             sync_folder(self.folder.parent)
-
-    @contextlib.contextmanager
-    def _aside(self, name: str) -> Iterator[_File]:
-        aside = self.folder / f".{os.urandom(8).hex()}{_UNFINISHED}"
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb", buffering=0) as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                yield _File(file.fileno())
-                os.fsync(file.fileno())
-                aside.rename(self.folder / name)  # While it is locked.
-        except BaseException:
-            aside.unlink(missing_ok=True)
-            raise
-        sync_folder(self.folder)
 
 
 def _is_sound(place: Place) -> bool:
@@ -371,30 +391,3 @@ def put_aside(path: Path, folder: Path) -> Path:
             fix="make both folders writable; nothing was changed",
         ) from error
     return target
-
-
-class _File:
-    """A file that is written from the beginning, each buffer wholly."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._position = 0
-
-    def tell(self) -> int:
-        return self._position
-
-    def write(self, buffer: Buffer) -> None:
-        rest = memoryview(buffer)
-        while rest:  # One call writes at most 2 GiB, and less on a full disk.
-            written = os.write(self._descriptor, rest)
-            self._position += written
-            rest = rest[written:]
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,9 +14,64 @@ from typing import Final
 
 from ptutils.meta.codec import Buffer
 
-__all__ = ["layout"]
+__all__ = ["Layout", "layout"]
 
 _ALIGNMENT: Final = 64
+
+
+class Layout:
+    """A pack whose artifacts come one after the other, after room for its header.
+
+    Args:
+        most: All that may come, by names as long as digests.
+
+    Attributes:
+        room: How many bytes the header has.
+    """
+
+    def __init__(self, most: Mapping[str, Buffer]) -> None:
+        self.room = 0
+        self._spans: dict[str, tuple[int, int]] = {}
+        self._end = 0
+        for digest, artifact in most.items():
+            self.add(digest, len(artifact))
+        self.room = len(self.header())
+        self._spans, self._end = {}, 0
+
+    def add(self, digest: str, size: int) -> int:
+        """Put an artifact at the end; return how many bytes to skip before it."""
+        gap = -self._end % _ALIGNMENT
+        if gap:
+            pad = f"pad.{len(self._spans)}"
+            self._spans[pad] = (self._end, self._end + gap)
+            self._end += gap
+        self._spans[digest] = (self._end, self._end + size)
+        self._end += size
+        return gap
+
+    def header(self) -> bytes:
+        """Return the header of what came."""
+        text = json.dumps(
+            {
+                name: {
+                    "dtype": "U8",
+                    "shape": [stop - start],
+                    "data_offsets": [start, stop],
+                }
+                for name, (start, stop) in self._spans.items()
+            },
+            separators=(",", ":"),
+        ).encode()
+        size = max(self.room, -(-(len(text) + 8) // _ALIGNMENT) * _ALIGNMENT)
+        return struct.pack("<Q", size - 8) + text.ljust(size - 8)
+
+    def places(self) -> dict[str, tuple[int, int]]:
+        """Return where in the file each artifact begins, and its size."""
+        return {
+            name: (self.room + start, stop - start)
+            for name, (start, stop) in self._spans.items()
+            if not name.startswith("pad.")
+        }
 
 
 def layout(artifacts: Mapping[str, Buffer]) -> tuple[bytes, dict[str, int]]:
@@ -25,27 +80,8 @@ def layout(artifacts: Mapping[str, Buffer]) -> tuple[bytes, dict[str, int]]:
     Args:
         artifacts: By digest.
     """
-    # In the order given, in which they will be read: slices of one tensor are one span.
-    spans: dict[str, tuple[int, int]] = {}
-    end = 0
-    for number, digest in enumerate(artifacts):
-        gap = -end % _ALIGNMENT
-        if gap:
-            spans[f"pad.{number}"] = (end, end + gap)
-            end += gap
-        spans[digest] = (end, end + len(artifacts[digest]))
-        end = spans[digest][1]
-    text = json.dumps(
-        {
-            name: {
-                "dtype": "U8",
-                "shape": [stop - start],
-                "data_offsets": [start, stop],
-            }
-            for name, (start, stop) in spans.items()
-        },
-        separators=(",", ":"),
-    ).encode()
-    text += b" " * (-(len(text) + 8) % _ALIGNMENT)
-    header = struct.pack("<Q", len(text)) + text
-    return header, {digest: len(header) + spans[digest][0] for digest in artifacts}
+    whole = Layout(artifacts)
+    for digest, artifact in artifacts.items():
+        whole.add(digest, len(artifact))
+    offsets = {digest: offset for digest, (offset, _) in whole.places().items()}
+    return whole.header(), offsets

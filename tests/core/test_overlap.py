@@ -63,6 +63,13 @@ class Intruder(Callback):
 
 
 @register
+class Observer(Intruder):
+    """Promises not to."""
+
+    observes = True
+
+
+@register
 class MyUpdate(Update):
     """Another one."""
 
@@ -156,8 +163,8 @@ def test_checkpoint_that_was_spoiled_is_given_up_and_the_next_step_saved(
     assert steps[-1] == 8
 
 
-def test_parameters_stay_in_the_default_loop_with_callbacks_of_ours() -> None:
-    made = session([NaNDetector()])
+def test_parameters_stay_in_the_default_loop_with_callbacks_that_observe() -> None:
+    made = session([NaNDetector(), Observer()])
     assert leaves_parameters(made.trainer.looper, [made.trainer.callbacks])
 
 

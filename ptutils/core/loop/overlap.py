@@ -21,8 +21,8 @@ _OURS = "ptutils."
 def leaves_parameters(root: Stage, registries: Iterable[Callbacks]) -> bool:
     """Tell whether only the stage Update changes parameters in a step.
 
-    That is known of the default stages, and of callbacks that ptutils brings; what a
-    person wrote may do anything.
+    That is known of the default stages, of callbacks that ptutils brings, and of those
+    that promise to observe; what else a person wrote may do anything.
 
     Args:
         root: The loop.
@@ -42,9 +42,13 @@ def leaves_parameters(root: Stage, registries: Iterable[Callbacks]) -> bool:
         opening, closing = first.triggers(gradient)
         triggers.update(opening, closing, second.triggers(update)[0])
     return not any(
-        handler.trigger in triggers
-        and not type(handler.owner).__module__.startswith(_OURS)
+        handler.trigger in triggers and not _observes(handler.owner)
         for registry in registries
         for name, callback in registry.items()
         for handler in handlers_of(callback, name)
     )
+
+
+def _observes(callback: object) -> bool:
+    is_ours = type(callback).__module__.startswith(_OURS)
+    return is_ours or getattr(callback, "observes", False)

@@ -25,13 +25,14 @@ from pathlib import Path
 from ptutils.core.dbinterface import DBInterface
 from ptutils.core.hooks import Fault, Stored, View
 from ptutils.core.records.identity import now
-from ptutils.db.artifacts import Packs, Place, absent, digest_of
+from ptutils.db.artifacts import Packs, Place, absent
 from ptutils.db.compression import Compression, check_compression
 from ptutils.db.filters.match import compile_filter
 from ptutils.db.filters.paths import field_path
 from ptutils.db.filters.project import Projection, compile_projection
 from ptutils.db.filters.sort import Sort, check_sort, ordered
 from ptutils.db.filters.update import compile_update
+from ptutils.db.hashing import hashed
 from ptutils.db.migrations import migrate
 from ptutils.db.sqlite.cleaning import Cleaning
 from ptutils.db.sqlite.indexes import bounds
@@ -167,9 +168,9 @@ class SQLiteInterface(DBInterface):
             return [name for (name,) in rows]
 
     def _put(self, artifacts: Sequence[Buffer]) -> list[str]:
-        digests = [digest_of(artifact) for artifact in artifacts]
+        digests: list[str] = []
+        written = self._packs.write_hashed(self._unknown(artifacts, digests), artifacts)
         missing = dict(zip(digests, artifacts, strict=True))
-        written: dict[str, Place] = {}
         while missing:
             with self._store.writing() as connection:
                 _add_places(connection, written, self._packs)
@@ -181,6 +182,27 @@ class SQLiteInterface(DBInterface):
             # A cleaning may have taken it for a stray: then it is written once more.
             written = self._packs.write(missing) if missing else {}
         return digests
+
+    def _unknown(
+        self, artifacts: Sequence[Buffer], digests: list[str]
+    ) -> Iterator[dict[str, Buffer]]:
+        """Yield the artifacts that are not here yet; note the digests of all."""
+        seen: set[str] = set()
+        for batch in hashed(artifacts):
+            start = len(digests)
+            digests += batch
+            with self._store.reading() as connection:
+                here = _places(connection, batch)
+            found = zip(batch, artifacts[start:], strict=False)
+            yield {
+                digest: artifact
+                for digest, artifact in found
+                if not (
+                    digest in seen
+                    or (digest in here and self._packs.holds(here[digest]))
+                )
+            }
+            seen.update(batch)
 
     def _get(self, digest: str) -> memoryview:
         place = self._place(digest)

@@ -15,7 +15,8 @@ from urllib.parse import quote
 from ptutils.core.records.document import new_id
 from ptutils.core.records.identity import now
 from ptutils.core.records.upkeep.garbage import DAMAGED
-from ptutils.db.artifacts import Packs, sync_folder
+from ptutils.db.artifacts import Packs
+from ptutils.db.aside import sync_folder
 from ptutils.db.filters.order import key
 from ptutils.db.sqlite.pages import Pages
 from ptutils.db.sqlite.stamping import stamped

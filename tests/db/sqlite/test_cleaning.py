@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -180,16 +181,16 @@ def test_files_of_others_in_the_folder_stay(db: SQLiteInterface) -> None:
 def test_pack_taken_for_a_stray_before_its_rows_are_there_is_written_again(
     db: SQLiteInterface, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, sweeps = db._packs.write, []
+    write, sweeps = db._packs.write_hashed, []
 
-    def write_and_sweep(artifacts: object) -> object:
-        written = write(artifacts)
+    def write_and_sweep(*arguments: Any) -> object:
+        written = write(*arguments)
         if not sweeps:
             with SQLiteInterface(db.url) as other:
                 sweeps.append(other._drop([], later()))
         return written
 
-    monkeypatch.setattr(db._packs, "write", write_and_sweep)
+    monkeypatch.setattr(db._packs, "write_hashed", write_and_sweep)
     (digest,) = db._put(contents(1))
     assert sweeps[0] > 0
     assert bytes(db._get(digest)) == contents(1)[0]
