@@ -9,7 +9,7 @@ never calls what the data names. The format is written down in
 from __future__ import annotations
 
 # These fill the table of types; those for numpy and torch follow when first needed.
-from ptutils.meta.codec import containers, records, scalars, times  # noqa: F401
+from ptutils.meta.codec import containers, ordered, records, scalars, times  # noqa: F401
 from ptutils.meta.codec.decode import decode
 from ptutils.meta.codec.encode import encode
 from ptutils.meta.codec.encoded import Buffer, Encoded

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict, defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
 from typing import Any, Final
 
-from ptutils.meta.codec.decode import Decoder, decode
-from ptutils.meta.codec.encode import Encoder, encode
-from ptutils.meta.codec.encoded import Encoded
+from ptutils.meta.codec.decode import Decoder
+from ptutils.meta.codec.encode import Encoder
 from ptutils.meta.codec.keys import is_plain_key, plain_key
 from ptutils.meta.codec.plain import dumps
 from ptutils.meta.codec.table import Entry, Node, enter
@@ -17,6 +15,7 @@ from ptutils.meta.values import Value
 
 __all__ = [
     "decode_elements",
+    "decode_into",
     "decode_items",
     "encode_elements",
     "encode_frozen",
@@ -210,9 +209,10 @@ def _encode_dict(encoder: Encoder, value: Value) -> tuple[Value, Node]:
     return document, node or None
 
 
-def _decode_into(
+def decode_into(
     decoder: Decoder, plain: Value, node: dict[str, Any], value: Value
 ) -> Value:
+    """Fill an empty mapping, which others may refer to already, and return it."""
     decoder.introduce(node, value)
     for key, item in decode_items(decoder, plain, node):
         value[key] = item
@@ -220,59 +220,7 @@ def _decode_into(
 
 
 def _decode_dict(decoder: Decoder, plain: Value, node: dict[str, Any]) -> Value:
-    return _decode_into(decoder, plain, node, {})
-
-
-def _encode_ordered(encoder: Encoder, value: Value) -> tuple[Value, Node]:
-    document, node = encode_items(encoder, value.items(), "OrderedDict")
-    if value.__dict__:  # torch notes versions of layers on the state dicts of nets.
-        node["attributes"] = list(_encode_attributes(encoder, value))
-    return document, node
-
-
-def _encode_attributes(encoder: Encoder, value: Value) -> tuple[Value, str]:
-    versions = _versions(value.__dict__)
-    if versions is not None:
-        return _encode_versions(versions)
-    inner = encode(value.__dict__, path=encoder.where())
-    if inner.artifacts:
-        encoder.refuse(
-            "cannot store the attributes of an OrderedDict",
-            expected="no arrays, tensors or long bytes in them",
-            got=", ".join(value.__dict__),
-        )
-    return inner.document, inner.types
-
-
-def _versions(attributes: dict[str, Value]) -> tuple[tuple[str, int], ...] | None:
-    """Return the versions of a net's layers, if the attributes are nothing else."""
-    told = attributes.get("_metadata")
-    if len(attributes) != 1 or type(told) is not OrderedDict or told.__dict__:
-        return None
-    pairs = []
-    for name, about in told.items():
-        version = about.get("version") if type(about) is dict else None
-        if type(name) is not str or type(version) is not int or len(about) != 1:
-            return None
-        pairs.append((name, version))
-    return tuple(pairs)
-
-
-@lru_cache(64)
-def _encode_versions(versions: tuple[tuple[str, int], ...]) -> tuple[Value, str]:
-    told = OrderedDict((name, {"version": version}) for name, version in versions)
-    encoded = encode({"_metadata": told})
-    return encoded.document, encoded.types
-
-
-def _decode_ordered(decoder: Decoder, plain: Value, node: dict[str, Any]) -> Value:
-    value = _decode_into(decoder, plain, node, OrderedDict())
-    if "attributes" in node:
-        pair = decoder.expect(node["attributes"], list)
-        if len(pair) != 2 or type(pair[0]) is not dict or type(pair[1]) is not str:
-            decoder.refuse("attributes and their types", pair)
-        value.__dict__.update(decode(Encoded(document=pair[0], types=pair[1])))
-    return value
+    return decode_into(decoder, plain, node, {})
 
 
 def _encode_counter(encoder: Encoder, value: Value) -> tuple[Value, Node]:
@@ -284,7 +232,7 @@ def _encode_counter(encoder: Encoder, value: Value) -> tuple[Value, Node]:
 
 
 def _decode_counter(decoder: Decoder, plain: Value, node: dict[str, Any]) -> Value:
-    return _decode_into(decoder, plain, node, Counter())
+    return decode_into(decoder, plain, node, Counter())
 
 
 def _encode_defaultdict(encoder: Encoder, value: Value) -> tuple[Value, Node]:
@@ -308,7 +256,7 @@ def _decode_defaultdict(decoder: Decoder, plain: Value, node: dict[str, Any]) ->
     if name is not None and (type(name) is not str or name not in _FACTORIES):
         decoder.refuse(", ".join(_FACTORIES), name)
     factory = None if name is None else _FACTORIES[name]
-    return _decode_into(decoder, plain, node, defaultdict(factory))
+    return decode_into(decoder, plain, node, defaultdict(factory))
 
 
 def _encode_deque(encoder: Encoder, value: Value) -> tuple[Value, Node]:
@@ -386,7 +334,6 @@ def _decode_set(decoder: Decoder, plain: Value, node: dict[str, Any]) -> Value:
 _SHARED: tuple[tuple[type[Any], Any, Any], ...] = (
     (list, _encode_list, _decode_list),
     (dict, _encode_dict, _decode_dict),
-    (OrderedDict, _encode_ordered, _decode_ordered),
     (Counter, _encode_counter, _decode_counter),
     (defaultdict, _encode_defaultdict, _decode_defaultdict),
     (deque, _encode_deque, _decode_deque),
