@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from ptutils.cli.asking import go_on
 from ptutils.cli.options import Database, Overrides, RunId, Step, Trust, open_database
@@ -17,6 +19,13 @@ def resume(
     run: RunId,
     overrides: Overrides = None,
     step: Step = None,
+    fallback: Annotated[
+        bool,
+        typer.Option(
+            "--fallback",
+            help="Where that checkpoint is damaged, go back to the newest that is not.",
+        ),
+    ] = False,
     db: Database = None,
     trust: Trust = None,
 ) -> None:
@@ -31,7 +40,7 @@ def resume(
         go_on(found)
     else:
         changes = changes_in(found, overrides)
-        train(found.resume(changes, step=step, trust=trust or []))
+        train(found.resume(changes, step=step, trust=trust or [], fallback=fallback))
 
 
 def _require_unchanged(run: Any, overrides: list[str] | None, step: int | None) -> None:

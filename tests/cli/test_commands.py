@@ -250,6 +250,20 @@ def test_advice_for_a_run_by_time_is_in_its_unit(command: Command) -> None:
     assert re.search(r"'schedule\.duration=[2-9] s'", done.out), done.out
 
 
+def test_resume_goes_back_behind_a_damaged_checkpoint_if_asked_to(
+    command: Command,
+) -> None:
+    identity = run_id(command("run", "tiny.yaml").out)
+    with ptutils.connect("runs.db") as db:
+        damage = {"$set": {"state.digest": "0"}}
+        db._update("checkpoints", {"run": identity, "step": 6}, damage)
+    more = ["resume", identity, "schedule.duration=3 epochs"]
+
+    assert "CorruptError" in command(*more).err
+    done = command(*more, "--fallback")
+    assert f"run {identity} completed after 9 steps, 3 epochs" in done.out
+
+
 def test_resume_goes_on_with_changed_settings(command: Command) -> None:
     identity = run_id(command("run", "tiny.yaml").out)
     done = command("resume", identity, "schedule.duration=3 epochs")

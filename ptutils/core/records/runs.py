@@ -104,7 +104,8 @@ class Runs:
         """
         # The last characters of the range: every id that starts so lies below them.
         bounds = {"$gte": prefix, "$lt": prefix + "\U0010ffff"}
-        found = self._find({"_id": bounds}, limit=6)
+        # Nothing, such as a shell's unset variable, names no run, not even an only one.
+        found = self._find({"_id": bounds}, limit=6) if prefix else Found([])
         if not found and prefix.isalnum():
             found = self._find({"_id": {"$regex": f"{prefix}$"}}, limit=6) or found
         if not found and found.damaged:

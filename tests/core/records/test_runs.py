@@ -32,6 +32,12 @@ def renamed(writer: Writer, *ids: str) -> None:
     writer.db._insert("runs", [{**document, "_id": each} for each in ids])
 
 
+def test_no_letters_name_no_run(writer: Writer) -> None:
+    renamed(writer, "0a")
+    with pytest.raises(NotFoundError, match="no run '' in"):
+        writer.db.runs.get("")
+
+
 def test_runs_are_found_by_filter_oldest_first(writer: Writer) -> None:
     renamed(writer, "0b", "0a", "0c")
     found = writer.db.runs.find({"experiment": "test"})
