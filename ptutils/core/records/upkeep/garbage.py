@@ -159,12 +159,24 @@ def each_document(
     *,
     filter: Document | None = None,
 ) -> Iterator[Document]:
-    """Yield all plain documents that are found, few of them at a time in memory."""
-    found = db._find(collection, filter or {}, projection={"_id": 1})
-    ids = [each["_id"] for each in found]
-    for start in range(0, len(ids), _PAGE):
-        page: Document = {"_id": {"$in": ids[start : start + _PAGE]}}
-        yield from db._find(collection, page, projection=projection)
+    """Yield all plain documents that are found, few of them at a time in memory.
+
+    Where one is gone before it is read, those that came meanwhile are yielded, too:
+    they may need what it needed.
+    """
+    seen: set[Value] = set()
+    is_whole = False
+    while not is_whole:
+        found = db._find(collection, filter or {}, projection={"_id": 1})
+        ids = [each["_id"] for each in found if each["_id"] not in seen]
+        seen.update(ids)
+        num_read = 0
+        for start in range(0, len(ids), _PAGE):
+            page: Document = {"_id": {"$in": ids[start : start + _PAGE]}}
+            documents = db._find(collection, page, projection=projection)
+            num_read += len(documents)
+            yield from documents
+        is_whole = num_read == len(ids)
 
 
 def _sidecar_references(value: Value) -> Iterator[str]:

@@ -266,3 +266,24 @@ def test_everything_loads_that_a_process_writes_while_others_clean(
         assert all(
             np.array_equal(e["state"]["frozen"], np.arange(5000.0)) for e in kept
         )
+
+
+def test_artifact_that_a_newer_document_took_over_meanwhile_is_kept(
+    db: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = db.save({"array": ARRAY})
+    find, asked = db._find, []
+
+    def replacing(collection: str, filter: Any, **options: Any) -> Any:
+        found = find(collection, filter, **options)
+        if collection == "documents" and not asked:
+            asked.append(filter)
+            (held,) = find("documents", {"_id": old})
+            db._insert("documents", [{**held, "_id": "new"}])
+            db._delete("documents", {"_id": old})
+        return found
+
+    age(db)
+    monkeypatch.setattr(db, "_find", replacing)
+    assert db.gc().artifacts == 0
+    assert np.array_equal(db.load("new")["array"], ARRAY)
