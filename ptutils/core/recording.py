@@ -208,6 +208,7 @@ class Recording:
         """
         self.flush()
         if self._recorder is not None and self._recorder.lacks_newest:
+            self._recorder.forget()
             self.save(why)
             self.flush()
 

@@ -64,6 +64,24 @@ class Taken:
         )
 
 
+@dataclass(frozen=True)
+class _Added:
+    """A checkpoint that one of the databases was given."""
+
+    taken: Taken
+    writer: Writer
+    entry: Entry
+
+    @property
+    def is_written(self) -> bool:
+        return not self.writer.has(self.entry)
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether it is written, or can still be written elsewhere."""
+        return self.is_written or not self.entry.kept
+
+
 class Publisher:
     """Takes and publishes the checkpoints of one run.
 
@@ -72,7 +90,8 @@ class Publisher:
         owner: Under which it is held.
 
     Attributes:
-        lacks_newest: Whether the last checkpoint had to be given up.
+        lacks_newest: Whether the last checkpoint had to be given up, or waits for a
+            database without being whole.
     """
 
     def __init__(self, writers: Writers, owner: str) -> None:
@@ -118,6 +137,10 @@ class Publisher:
         """
         self._saver.put(taken)
 
+    def forget(self) -> None:
+        """Take the next checkpoint whole."""
+        self._snapshots.forget()
+
     def flush(self) -> None:
         """Wait until all is written that can be.
 
@@ -136,42 +159,55 @@ class Publisher:
 
     def _publish(self, batch: Sequence[Taken]) -> None:
         """Write checkpoints to each database; called on the saver's thread."""
-        batch = [taken for taken in batch if self._is_complete(taken)]
-        staged: list[dict[Writer, Entry]] = []
-        for taken in batch:
-            entries = dict.fromkeys(self._writers, taken.entry())
-            for writer in list(entries):
-                with self._writers.guarding(writer):
-                    # The bulk goes first and alone: the lease is renewed meanwhile.
-                    entries[writer] = writer.stage(entries[writer])
-            staged.append(entries)
+        writers = list(self._writers)  # What is kept lies in none that comes later.
+        complete = [taken for taken in batch if self._is_complete(taken)]
+        staged = [self._staged(taken, writers) for taken in complete]
         with self._writers.lock:
             added = [
                 # One that took another's place meanwhile has nothing staged yet.
-                (writer, entries.get(writer) or taken.entry())
-                for taken, entries in zip(batch, staged, strict=True)
+                _Added(taken, writer, entries.get(writer) or taken.entry())
+                for taken, entries in zip(complete, staged, strict=True)
                 for writer in self._writers
                 if writer in entries or not taken.snapshot.kept
             ]
-            for writer, entry in added:
-                writer.add([entry])
+            for each in added:
+                each.writer.add([each.entry])
         try:
             self._writers.send(new_lease(self._owner), patiently=True)
         except BaseException:
-            for writer, entry in added:
-                writer.withdraw(entry)
+            for each in added:
+                each.writer.withdraw(each.entry)
             raise
-        if added and not any(writer.has(entry) for writer, entry in added):
-            self._learn(batch[-1].snapshot, added)
-            self._published(batch)
+        there = set(self._writers)
+        self.lacks_newest = not any(
+            each.taken is batch[-1] and each.writer in there and each.is_secure
+            for each in added
+        )
+        # What was handed over to a spill may still be read by who does that.
+        if added and all(each.writer in there and each.is_written for each in added):
+            self._learn(complete[-1], added)
+            self._published(complete)
 
-    def _learn(self, snapshot: Snapshot, added: Sequence[tuple[Writer, Entry]]) -> None:
+    def _staged(self, taken: Taken, writers: Iterable[Writer]) -> dict[Writer, Entry]:
+        """Store the bulk of a checkpoint, first and alone: the lease is renewed."""
+        entries = dict.fromkeys(writers, taken.entry())
+        for writer in list(entries):
+            if writer in set(self._writers):
+                with self._writers.guarding(writer):
+                    entries[writer] = writer.stage(entries[writer])
+        return entries
+
+    def _learn(self, newest: Taken, added: Iterable[_Added]) -> None:
         """Note what need not be copied again while it stays as it is."""
-        writers, (_, entry) = list(self._writers), added[-1]
-        is_everywhere = {writer for writer, _ in added} == set(writers)
-        if snapshot.storages and is_everywhere and "artifacts" in entry.document:
-            self._snapshots.learn(snapshot, groups_of(entry.document, "this State"))
-            self._learned_for = writers
+        entry_by_writer = {
+            each.writer: each.entry for each in added if each.taken is newest
+        }
+        writers, snapshot = list(self._writers), newest.snapshot
+        if snapshot.storages and set(writers) == set(entry_by_writer):
+            stored = entry_by_writer[writers[0]].document
+            if "artifacts" in stored:
+                self._snapshots.learn(snapshot, groups_of(stored, "this State"))
+                self._learned_for = writers
 
     def _is_complete(self, taken: Taken) -> bool:
         """Complete a snapshot; give it up if that is no longer possible."""
@@ -186,7 +222,6 @@ class Publisher:
         else:
             return True
         self._snapshots.reuse(snapshot)
-        self.lacks_newest = True
         _LOG.warning(
             "the checkpoint of step %s is given up, and the next step is saved "
             "instead: %s",
@@ -198,18 +233,15 @@ class Publisher:
 
     def _holds(self, kept: Iterable[Kept]) -> bool:
         """Return whether artifacts are in every database, as far as can be told."""
-        if self._learned_for != list(self._writers):
-            return False
         digests = {digest for each in kept for digest in each.digests}
         for writer in self._writers:
             with self._writers.guarding(writer):
                 if digests - writer.db._stored(digests).keys():
                     return False
-        return True
+        return self._learned_for == list(self._writers)
 
     def _published(self, batch: Sequence[Taken]) -> None:
         """Let go of what checkpoints that are durable now replace."""
-        self.lacks_newest = False
         for taken in batch:
             self._snapshots.reuse(taken.snapshot)
         for taken in batch[-1:]:

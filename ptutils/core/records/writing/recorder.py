@@ -239,8 +239,12 @@ class Recorder:
 
     @property
     def lacks_newest(self) -> bool:
-        """Whether the last checkpoint had to be given up, and is to be taken again."""
+        """Whether the last checkpoint is to be taken again: it may never be written."""
         return self._publisher.lacks_newest
+
+    def forget(self) -> None:
+        """Take the next checkpoint whole, whatever was stored before."""
+        self._publisher.forget()
 
     def settle(self) -> None:
         """Copy what is still to be copied: it is about to be changed."""

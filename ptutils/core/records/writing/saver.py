@@ -141,5 +141,7 @@ class Saver(Generic[_T]):
         me = threading.current_thread()
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._thread is not me)
+            if self._thread is not me:
+                return None  # What waits is for the thread that came after.
             batch, self._waiting = self._waiting, []
-            return batch or None
+            return batch

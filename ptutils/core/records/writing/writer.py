@@ -182,8 +182,9 @@ class Writer:
                 return
             waiting = list(self._waiting)
             self._write(waiting, changes)
-            with self._queueing:
-                del self._waiting[: len(waiting)]
+            written = set(waiting)
+            with self._queueing:  # Some may have been withdrawn meanwhile.
+                self._waiting = [e for e in self._waiting if e not in written]
             self._away_since = None
             self.document.update(changes)
         except UnavailableError:
@@ -216,6 +217,7 @@ class Writer:
             return
         if self.is_away or collection == "checkpoints":
             # Written before, and the answer did not arrive; or taken anew at a step.
+            documents = list({each["_id"]: each for each in documents}.values())
             same = {"_id": {"$in": [document["_id"] for document in documents]}}
             if collection == "checkpoints":
                 pinned = self.db._find(collection, {**same, "pinned": True})

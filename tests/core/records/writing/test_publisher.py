@@ -12,6 +12,7 @@ import torch
 import ptutils
 from ptutils.core.recording import Recording
 from ptutils.db.memory import MemoryInterface
+from ptutils.errors import UnavailableError
 from ptutils.testing.sameness import same
 from tests.core.records.writing.test_writers import Distant, Several, spilled
 from tests.core.stored import Writer
@@ -43,6 +44,14 @@ def check(db: Any, *steps: int) -> None:
     for each in found:
         assert same(dict(each.state), state(each.step))
     assert db.verify() == []
+
+
+def check_all(db: Any) -> int:
+    """Read every checkpoint; return how many there are."""
+    found = db.runs.find()[0].checkpoints
+    for each in found:
+        assert same(dict(each.state), state(each.step))
+    return len(found)
 
 
 def test_checkpoints_share_what_did_not_change() -> None:
@@ -90,10 +99,7 @@ def test_spill_gets_whole_checkpoints_only() -> None:
     writer.save(4, **state(4))
     writer.save(5, **state(5))
     with spilled() as spill:
-        found = spill.runs.find()[0].checkpoints
-        assert found
-        for each in found:
-            assert same(dict(each.state), state(each.step))
+        assert check_all(spill)
 
 
 def test_last_checkpoint_that_was_given_up_is_taken_again(
@@ -120,3 +126,93 @@ def test_last_checkpoint_that_was_given_up_is_taken_again(
     assert newest is not None
     assert (newest.step, newest.why) == (3, "last")
     assert not made._recording._recorder.lacks_newest  # type: ignore[union-attr]
+
+
+def publish_together(writer: Writer, *steps: int, spoiled: int = 0) -> None:
+    """Let checkpoints be written as one batch, as where the disk is slow."""
+    publisher: Any = writer.recorder._publisher
+    taken: list[Any] = []
+    put, publisher.put = publisher.put, taken.append
+    for step in steps:
+        writer.save(step, **state(step))
+    publisher.put = put
+    for each in taken:
+        each.snapshot.is_spoiled = each.document["step"] == spoiled
+    publisher._publish(taken)
+
+
+def test_newest_that_was_given_up_is_missed_though_one_before_it_was_written() -> None:
+    db = MemoryInterface()
+    writer = saved(db)
+    publish_together(writer, 3, 4, spoiled=4)
+    check(db, 1, 2, 3)
+    assert writer.recorder.lacks_newest
+
+
+@pytest.mark.parametrize("verb", ["_put", "_stored"])
+def test_spill_between_two_checkpoints_refers_to_nothing_elsewhere(verb: str) -> None:
+    db = Distant(patience_s=0.0)
+    writer = saved(db)
+
+    def go_away(*arguments: Any) -> Any:
+        db.is_away = True
+        raise UnavailableError("nobody answers")
+
+    setattr(db, verb, go_away)
+    publish_together(writer, 3, 4)
+    assert writer.recorder.lacks_newest
+    with spilled() as spill:
+        check_all(spill)
+        writer.recorder.forget()
+        writer.save(4, **state(4))
+        assert not writer.recorder.lacks_newest
+        check_all(spill)
+        assert spill.runs.find()[0].newest().step == 4
+
+
+def test_newest_that_waits_in_part_is_taken_whole_for_the_spill_of_the_end() -> None:
+    db = Distant()
+    writer = saved(db)
+    db.is_away = True
+    writer.save(3, **state(3))
+    assert writer.recorder.lacks_newest
+    writer.recorder.forget()
+    writer.save(3, **state(3))
+    assert not writer.recorder.lacks_newest
+    db.patience_s = 0.0
+    writer.end()
+    with spilled() as spill:
+        check_all(spill)
+        assert spill.runs.find()[0].newest().step == 3
+
+
+def test_checkpoint_that_waits_twice_is_written_once() -> None:
+    db = Distant()
+    writer = saved(db)
+    db.is_away = True
+    writer.save(3, **state(3))
+    writer.save(3, **state(3))
+    db.is_away = False
+    writer.recorder.beat()
+    check(db, 1, 2, 3)
+
+
+def test_memory_that_is_handed_over_is_not_used_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    writer = Several(Distant())
+    writer.create()
+    writers: Any = writer.recorder._writers
+    (first,) = writers
+
+    def leave(*arguments: Any, **options: Any) -> None:  # As another thread may.
+        spill = writers._open_spill(first)
+        writers._writers = [spill]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writers, "send", leave)
+        writer.save(1, **state(1))
+    assert writer.recorder._publisher._snapshots._free is None
+    writer.recorder.beat()
+    with spilled() as spill:
+        check_all(spill)

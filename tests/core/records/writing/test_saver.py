@@ -136,3 +136,11 @@ def test_fault_that_nobody_asked_for_is_told_at_the_end_of_the_program() -> None
     command = [sys.executable, "-c", PROGRAM, "fail"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "ValueError: no room on the disk" in done.stderr
+
+
+def test_thread_that_ends_leaves_what_comes_to_the_next(slow: Slow) -> None:
+    slow.may_write.set()
+    slow.saver._waiting.append(Item(1))  # As if another thread were to take it.
+    assert slow.saver._next() is None
+    assert slow.saver._waiting == [Item(1)]
+    slow.saver._waiting.clear()

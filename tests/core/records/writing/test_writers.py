@@ -16,6 +16,7 @@ import ptutils
 from ptutils.core.records.identity import is_expired, new_lease
 from ptutils.core.records.run import place_of
 from ptutils.core.records.writing.recorder import Recorder
+from ptutils.core.records.writing.writer import Entry
 from ptutils.db.memory import MemoryInterface
 from ptutils.errors import (
     DatabaseError,
@@ -575,3 +576,23 @@ def test_session_goes_on_from_its_spill_where_the_run_is_at_home() -> None:
     assert run.db is db
     assert list(run.history["train.loss"].steps) == [1, 2, 3, 4, 5, 6, 7, 8]
     assert db.verify() == []
+
+
+def test_checkpoint_that_is_withdrawn_meanwhile_takes_no_points_along(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    writer = Writer()
+    writer.create()
+    (one,) = writer.recorder._writers
+    history = [Entry(collection="none", document={"_id": n}) for n in (1, 2, 3)]
+    one.add(history[:2])
+
+    def write(waiting: Any, changes: Any) -> None:
+        assert waiting == history[:2]
+        one.withdraw(history[0])
+        one.add(history[2:])
+
+    monkeypatch.setattr(one, "_write", write)
+    one.write({})
+    assert not one.has(history[1])
+    assert one.has(history[2])
