@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -21,6 +22,9 @@ _MOST_BYTES: Final = 1 << 26
 
 _MOST: Final = 256
 """How many may wait, however small."""
+
+_GATHER_S: Final = 0.25
+"""What comes more often than that is written together, which costs far less."""
 
 
 class _Sized(Protocol):
@@ -47,6 +51,9 @@ class Saver(Generic[_T]):
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._has_told = False
+        self._came_s = 0.0
+        self._is_frequent = False
+        self._is_awaited = False
 
     def put(self, item: _T) -> None:
         """Hand something over; wait first while there is too much in flight.
@@ -56,6 +63,9 @@ class Saver(Generic[_T]):
         """
         with self._changed:
             self._raise_fault()
+            now_s = time.monotonic()
+            self._is_frequent = now_s - self._came_s < _GATHER_S
+            self._came_s = now_s
             self._waiting.append(item)
             self._in_flight += 1
             self._size_bytes += item.size_bytes
@@ -79,7 +89,7 @@ class Saver(Generic[_T]):
                     "checkpoints are taken faster than they can be written: training "
                     "waits for them; take them less often to go on at full speed"
                 )
-            self._changed.wait_for(lambda: self._has_room(size_bytes))
+            self._await(lambda: self._has_room(size_bytes))
             self._raise_fault()
 
     def flush(self) -> None:
@@ -89,7 +99,7 @@ class Saver(Generic[_T]):
             Exception: What went wrong since the last call.
         """
         with self._changed:
-            self._changed.wait_for(lambda: not self._in_flight)
+            self._await(lambda: not self._in_flight)
             self._raise_fault()
 
     def close(self) -> None:
@@ -99,11 +109,18 @@ class Saver(Generic[_T]):
             Exception: What went wrong since the last call.
         """
         with self._changed:
-            self._changed.wait_for(lambda: not self._in_flight)
+            self._await(lambda: not self._in_flight)
             self._thread = None
             self._changed.notify_all()
             atexit.unregister(self.flush)
             self._raise_fault()
+
+    def _await(self, happened: Callable[[], bool]) -> None:
+        """Wait for the thread, which gathers no more meanwhile."""
+        self._is_awaited = True
+        self._changed.notify_all()
+        self._changed.wait_for(happened)
+        self._is_awaited = False
 
     def _has_room(self, size_bytes: int) -> bool:
         if not self._in_flight:
@@ -141,6 +158,8 @@ class Saver(Generic[_T]):
         me = threading.current_thread()
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._thread is not me)
+            if self._is_frequent:
+                self._changed.wait_for(lambda: self._is_awaited, _GATHER_S)
             if self._thread is not me:
                 return None  # What waits is for the thread that came after.
             batch, self._waiting = self._waiting, []

@@ -94,6 +94,7 @@ class Writer:
         self.document = dict(document)
         self._owner = owner
         self._waiting: list[Entry] = []
+        self._inserted: set[str] = set()
         self._away_since: float | None = None
         self._writing = threading.Lock()
         self._queueing = threading.Lock()
@@ -215,15 +216,19 @@ class Writer:
     def _insert(self, collection: str, documents: list[Document]) -> None:
         if not documents:
             return
-        if self.is_away or collection == "checkpoints":
-            # Written before, and the answer did not arrive; or taken anew at a step.
-            documents = list({each["_id"]: each for each in documents}.values())
-            same = {"_id": {"$in": [document["_id"] for document in documents]}}
+        # A checkpoint may be taken anew at a step.
+        documents = list({each["_id"]: each for each in documents}.values())
+        ids = [document["_id"] for document in documents]
+        if self.is_away or self._inserted.intersection(ids):
+            # Written before, perhaps, and the answer did not arrive.
+            same = {"_id": {"$in": ids}}
             if collection == "checkpoints":
                 pinned = self.db._find(collection, {**same, "pinned": True})
                 kept = {document["_id"] for document in pinned}
                 documents = [{**d, "pinned": d["_id"] in kept} for d in documents]
             self.db._delete(collection, same)
+        if collection == "checkpoints":
+            self._inserted.update(ids)
         self.db._insert(collection, documents)
 
     def _update(self, changes: Document) -> None:
