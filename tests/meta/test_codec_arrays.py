@@ -148,6 +148,18 @@ def test_a_tensor_of_this_kind_comes_back(tensor):
         assert back.is_coalesced() == tensor.is_coalesced()
 
 
+def test_a_sparse_tensor_needs_nothing_that_was_imported_before():
+    code = (
+        "import torch, ptutils.backends.torch\n"
+        "from ptutils.meta.codec import encode\n"
+        "print(encode(torch.eye(2).to_sparse()).document['shape'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True
+    )
+    assert done.stdout == "[2, 2]\n"
+
+
 @pytest.mark.parametrize("layout", ["csr", "csc", "bsr", "bsc"])
 def test_a_compressed_sparse_tensor_comes_back(layout):
     blocks = [(1, 1)] if layout.startswith("b") else []

@@ -26,7 +26,7 @@ from ptutils.meta.codec.memory import (
     read_integers,
 )
 from ptutils.meta.codec.storages import check_span, dense_strides, span
-from ptutils.meta.codec.table import Entry, Node, enter
+from ptutils.meta.codec.table import Entry, Node, enter, find_tag
 from ptutils.meta.values import Value
 
 __all__ = [
@@ -147,20 +147,17 @@ def _fetch(
 
 
 def _encode_sparse(encoder: Encoder, value: torch.Tensor) -> tuple[Value, Node]:
-    encode = ENCODE_SPARSE.get(value.layout)
-    if encode is None or type(value) is not torch.Tensor or value.is_conj():
+    entry = find_tag(
+        str(value.layout)
+    )  # Loads the file for sparse tensors, if need be.
+    if entry is None or type(value) is not torch.Tensor or value.is_conj():
         encoder.refuse(
             "cannot store this tensor",
             expected="a strided tensor, or a sparse one that is no parameter",
             got=f"a {type(value).__name__} of layout {value.layout}",
             fix="store tensor.to_dense()",
         )
-    document: tuple[Value, Node] = encode(encoder, value)
-    return document
-
-
-ENCODE_SPARSE: Final[dict[torch.layout, Any]] = {}
-"""By layout; filled by the file for sparse tensors."""
+    return entry.encode(encoder, value)
 
 
 def _decode_tensor(decoder: Decoder, plain: Value, node: dict[str, Any]) -> Value:

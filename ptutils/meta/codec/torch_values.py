@@ -12,12 +12,13 @@ from ptutils.meta.codec.decode import Decoder
 from ptutils.meta.codec.encode import Encoder
 from ptutils.meta.codec.memory import memory, read_integers
 from ptutils.meta.codec.table import Entry, Node, enter
-from ptutils.meta.codec.tensors import DTYPES, ENCODE_SPARSE, with_gradient
+from ptutils.meta.codec.tensors import DTYPES, with_gradient
 from ptutils.meta.values import Value
 
 __all__: list[str] = []
 
-# Sparse tensors: a dict of the dense tensors that they consist of. torch checks on
+# Sparse tensors: a dict of the dense tensors that they consist of, under the name of
+# their layout, by which the entry for tensors finds them. torch checks on
 # reading that the indices are inside the sizes.
 
 _COMPRESSED: Final = {
@@ -156,7 +157,6 @@ def _all_of(kind: type[Any]) -> dict[str, Any]:
     return {str(value).removeprefix("torch."): value for value in found}
 
 
-ENCODE_SPARSE[torch.sparse_coo] = _encode_coo
 enter(
     Entry(
         tag="torch.sparse_coo",
@@ -165,11 +165,10 @@ enter(
     )
 )
 for _tag, (_layout, _rows, _columns) in _COMPRESSED.items():
-    ENCODE_SPARSE[_layout] = _encode_compressed(_tag)
     enter(
         Entry(
             tag=f"torch.{_tag}",
-            encode=ENCODE_SPARSE[_layout],
+            encode=_encode_compressed(_tag),
             decode=_decode_sparse(
                 (_rows, _columns, "values"), _build_compressed(_layout)
             ),
