@@ -119,6 +119,20 @@ def test_other_tools_read_the_tensors_of_a_safetensors_file(tmp_path):
     assert torch.equal(held["net.w"], torch.ones(2, 2))
 
 
+def test_a_manifest_under_a_damaged_name_is_noticed(tmp_path):
+    path = State(a=torch.ones(2)).save(tmp_path / "state.safetensors")
+    path.write_bytes(path.read_bytes().replace(b'"ptutils"', b'"qtutils"'))
+    with pytest.raises(DecodeError, match="under 'qtutils': the file is damaged"):
+        State(path)
+
+
+def test_a_file_of_others_may_have_metadata(tmp_path):
+    path = tmp_path / "theirs.safetensors"
+    tensors = {"w": torch.ones(2)}
+    safetensors.torch.save_file(tensors, path, metadata={"format": "pt"})
+    assert list(State(path)) == ["w"]
+
+
 def test_storages_that_no_tensor_fills_are_bytes(tmp_path):
     state = State(a=[torch.ones(2, 2)[:, 0], torch.ones(2, 2).t(), np.ones(1)[::-1]])
     path = state.save(tmp_path / "state.safetensors")

@@ -18,7 +18,10 @@ from ptutils.errors import DecodeError
 from ptutils.meta.codec import Buffer, Encoded, decode, dumps, loads
 from ptutils.meta.values import Document, Value
 
-__all__ = ["brought_back", "manifest_of"]
+__all__ = ["BEGINNING", "brought_back", "manifest_of"]
+
+BEGINNING: Final = '{"blake3":"'
+"""How each manifest begins, by which it is known under a damaged name."""
 
 _PARTS: Final = {"blake3", "document", "types", "names"}
 

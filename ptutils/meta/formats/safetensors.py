@@ -17,12 +17,12 @@ from typing import Any, Final
 import torch
 from safetensors import SafetensorError, safe_open
 
-from ptutils.errors import FormatError
+from ptutils.errors import DecodeError, FormatError
 from ptutils.meta.codec import Buffer, encode
 from ptutils.meta.formats.atomic import replacing
 from ptutils.meta.formats.entries import entries_of
 from ptutils.meta.formats.header import header_of
-from ptutils.meta.formats.manifest import brought_back, manifest_of
+from ptutils.meta.formats.manifest import BEGINNING, brought_back, manifest_of
 from ptutils.meta.formats.table import register_format
 from ptutils.meta.values import Value
 
@@ -41,6 +41,7 @@ def read_safetensors(path: Path) -> Value:
     """
     metadata, tensors = _opened(path)
     if _METADATA not in metadata:
+        _require_foreign(path, metadata)
         return tensors
     return brought_back(path, metadata[_METADATA], lambda name: _content(tensors[name]))
 
@@ -89,6 +90,18 @@ def _opened(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
             f"cannot read {path}", expected="a safetensors file", got=str(error)
         ) from error
     return metadata, tensors
+
+
+def _require_foreign(path: Path, metadata: dict[str, str]) -> None:
+    """Refuse a file of ptutils in which the name of the manifest is damaged."""
+    for name, text in metadata.items():
+        if text.startswith(BEGINNING):
+            raise DecodeError(
+                f"cannot read {path}",
+                expected=f"the manifest under {_METADATA!r}",
+                got=f"it under {name!r}: the file is damaged",
+                fix="take it from a copy, or save it again",
+            )
 
 
 def _content(tensor: torch.Tensor) -> Buffer:
