@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
-from ptutils.errors import StateMismatchError, nearest
+from ptutils.errors import ConfigError, StateMismatchError, nearest
 
 __all__ = ["Pattern", "Select", "near_path", "patterns_of", "require_led", "selector"]
 
@@ -28,8 +28,21 @@ def selector(select: Select | None) -> Callable[[str], bool]:
 
 
 def patterns_of(select: Pattern | Iterable[Pattern]) -> list[Pattern]:
-    """Return the names and patterns of a selection that is no predicate."""
-    return [select] if isinstance(select, str | re.Pattern) else list(select)
+    """Return the names and patterns of a selection that is no predicate.
+
+    Raises:
+        ConfigError: If it is none, or selects nothing.
+    """
+    if isinstance(select, str | re.Pattern):
+        return [select]
+    patterns = list(select) if isinstance(select, Iterable) else []
+    if patterns and all(isinstance(each, str | re.Pattern) for each in patterns):
+        return patterns
+    raise ConfigError(
+        "cannot select by this",
+        expected="a name, a pattern, several of them, or a function",
+        got=repr(select),
+    )
 
 
 def require_led(select: Select, paths: Sequence[str], known: Iterable[str]) -> None:
@@ -43,7 +56,7 @@ def require_led(select: Select, paths: Sequence[str], known: Iterable[str]) -> N
     Raises:
         StateMismatchError: For the first that leads nowhere, with the nearest path.
     """
-    names = [select] if callable(select) else patterns_of(select) or ["*"]
+    names = [select] if callable(select) else patterns_of(select)
     for name in names:
         if not any(map(selector(name), paths)):
             near = near_path(name, known)

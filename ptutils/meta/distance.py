@@ -34,7 +34,8 @@ class Distance:
         max_abs: The greatest absolute difference of two elements.
         norm: The L2 norm of the difference.
         relative: The same by the L2 norm of ours; infinite where only that is 0.
-        cosine: Of the angle between the two; NaN where one of them has no direction.
+        cosine: Of the angle between the two, over the elements that are finite in both;
+            NaN where one of them has no direction.
     """
 
     num_changed: int

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ptutils.errors import PtutilsError
 from ptutils.meta.formats import table as formats
 from ptutils.meta.hybrid import hybrid
 from ptutils.meta.values import Value
@@ -69,7 +70,11 @@ class MetaModule(abc.ABC):
         """
         value = formats.read(path, trust=trust)
         instance = self() if isinstance(self, type) else self
-        instance.load_state_dict(value)
+        try:
+            instance.load_state_dict(value)
+        except PtutilsError as error:
+            error.add_note(f"  file:     {os.fspath(path)}")
+            raise
         return instance
 
     def _to_document(self) -> Value:

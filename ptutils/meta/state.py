@@ -39,6 +39,7 @@ class State(MetaModule, dict[Any, Any]):
 
     Raises:
         FormatError: If the file cannot be read.
+        StateMismatchError: If the source is neither, or the file holds neither.
 
     Example:
         >>> state = State({"optimizer": {"lr": 0.1}}, step=3)
@@ -50,7 +51,7 @@ class State(MetaModule, dict[Any, Any]):
     def __init__(self, source: Value = (), /, **values: Value) -> None:
         super().__init__()
         if isinstance(source, (str, os.PathLike)):
-            source = formats.read(source)
+            source = _checked(formats.read(source), os.fspath(source))
         self.update(_checked(source), **values)
 
     def __call__(self: _S, *args: Value, **kwargs: Value) -> _S:
@@ -179,12 +180,18 @@ class State(MetaModule, dict[Any, Any]):
 register_mapping(State, nested=True)
 
 
-def _checked(source: Value) -> Value:
-    if isinstance(source, (Mapping, Iterable)) and not isinstance(source, (str, bytes)):
+def _checked(source: Value, place: str = "this value") -> Value:
+    """Return a mapping as it is, and pairs as a dict."""
+    if isinstance(source, Mapping):
         return source
+    try:
+        if not isinstance(source, (str, bytes)):
+            return dict(source)
+    except (TypeError, ValueError):
+        pass
     raise StateMismatchError(
-        "cannot read a State from this value",
-        expected="a mapping, pairs, or the path of a file",
+        f"cannot read a State from {place}",
+        expected="a mapping, pairs, or the path of a file that holds one",
         got=f"{type(source).__name__}: {source!r:.60}",
     )
 

@@ -187,14 +187,15 @@ class Status(MetaModule):
             StateMismatchError: If names are missing or unknown.
             StatusError: If the phase or origin is none of ours.
         """
-        fields = dict(state)
         known = self.state_dict()
-        if fields.keys() != known.keys():
+        is_mapping = isinstance(state, Mapping)
+        if not is_mapping or state.keys() != known.keys():
             raise StateMismatchError(
                 "cannot load a status",
                 expected=", ".join(known),
-                got=", ".join(map(str, fields)),
+                got=", ".join(map(str, state)) if is_mapping else type(state).__name__,
             )
+        fields = dict(state)
         phase = _member(Phase, fields.pop("phase"))
         origin = _member(Origin, fields.pop("origin"))
         self.__dict__.update(copy.deepcopy(fields))

@@ -57,8 +57,10 @@ class Summary:
         return "\n".join(lines)
 
     def _rows(self, lead: str, indent: str) -> Iterator[tuple[str, ...]]:
+        is_plain = bool(self.name) and self.name.isprintable()
+        name = self.name if is_plain else repr(self.name)
         yield (
-            f"{lead}{self.name or 'State'}",
+            f"{lead}{name if lead or self.name else 'State'}",
             f"{self.leaves:,}",
             f"{self.elements:,}",
             _size(self.size_bytes),

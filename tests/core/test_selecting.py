@@ -10,7 +10,7 @@ import torch
 
 import ptutils
 from ptutils.core.loading import LoadReport, Part, load_tree
-from ptutils.errors import StateMismatchError
+from ptutils.errors import ConfigError, StateMismatchError
 from tests.core.samples import Branch, Leaf, net
 
 
@@ -87,6 +87,12 @@ def test_predicate_that_selects_nothing_is_refused() -> None:
     with pytest.raises(StateMismatchError, match="cannot select <function") as refused:
         load_part(Branch(net()), {}, select=lambda path: False, rename=None)
     assert refused.value.fix == ""
+
+
+@pytest.mark.parametrize("select", [3, [3], []])
+def test_what_selects_nothing_is_refused(select: Any) -> None:
+    with pytest.raises(ConfigError, match="cannot select by this"):
+        load_part(Branch(net()), {}, select=select, rename=None)
 
 
 def test_each_name_that_is_renamed_leads_somewhere() -> None:

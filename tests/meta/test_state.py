@@ -37,10 +37,23 @@ def test_loading_nothing_or_itself_changes_nothing():
     assert state.load_state_dict(state) == {"a": 1}
 
 
-@pytest.mark.parametrize("source", [3, b"bytes"])
+@pytest.mark.parametrize("source", [3, b"bytes", [1, 2], ["abc"], torch.ones(2)])
 def test_a_state_is_read_from_mappings_and_pairs_only(source):
     with pytest.raises(StateMismatchError, match="cannot read a State"):
         State(source)
+
+
+def test_a_file_that_holds_no_state_is_named(tmp_path):
+    torch.save(torch.ones(2), tmp_path / "one.pt")
+    with pytest.raises(StateMismatchError, match=r"from \S+one\.pt\n(.|\n)*Tensor: "):
+        State(tmp_path / "one.pt")
+
+
+def test_an_error_in_loading_names_the_file(tmp_path):
+    (tmp_path / "list.json").write_text("[1, 2]")
+    with pytest.raises(StateMismatchError) as caught:
+        State.load(tmp_path / "list.json")
+    assert caught.value.__notes__ == [f"  file:     {tmp_path / 'list.json'}"]
 
 
 def test_loading_text_as_content_is_refused():
@@ -255,3 +268,9 @@ def test_a_missing_file_is_an_error_with_the_nearest_name(tmp_path):
     State(a=1).save(tmp_path / "state.json")
     with pytest.raises(FormatError, match=r"did you mean '.*state\.json'"):
         State.load(tmp_path / "stat.json")
+
+
+def test_a_folder_in_the_place_of_a_file_is_not_its_own_nearest_name(tmp_path):
+    (tmp_path / "state.json").mkdir()
+    with pytest.raises(FormatError, match="check its name and its permissions"):
+        State(tmp_path / "state.json")

@@ -222,6 +222,11 @@ def test_state_with_other_names_is_refused(change: dict[str, Any]) -> None:
         Status().load_state_dict(state)
 
 
+def test_state_that_is_no_mapping_is_refused() -> None:
+    with pytest.raises(StateMismatchError, match=r"got:      list"):
+        Status().load_state_dict([1, 2])  # type: ignore[arg-type]
+
+
 def test_state_with_an_unknown_origin_is_refused_and_changes_nothing() -> None:
     status = Status()
     before = status.state_dict()

@@ -96,3 +96,9 @@ def test_any_state_is_summed_up(tree: object) -> None:
     (value,) = whole.parts
     assert (whole.leaves, whole.elements) == (value.leaves, value.elements)
     assert whole.size_bytes == value.size_bytes
+
+
+def test_a_name_of_any_text_stays_in_its_line() -> None:
+    state = State({"a\n\x1b[31m": torch.ones(1), "": torch.ones(1)})
+    lines = str(state.summary()).splitlines()
+    assert [line.split()[1] for line in lines[2:]] == [r"'a\n\x1b[31m'", "''"]

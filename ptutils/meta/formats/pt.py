@@ -80,7 +80,9 @@ def _fault(path: Path, file: io.BytesIO, error: Exception) -> FormatError:
         return FormatError(
             f"cannot read {path}",
             expected="a whole file of torch.save",
-            got=str(error).partition("\n")[0] or type(error).__name__,
+            # PyTorch goes on with advice to read it in the way that runs code.
+            got=str(error).partition("\n")[0].partition(". In PyTorch")[0]
+            or type(error).__name__,
             fix="take it from a copy, or save it again",
         )
     return FormatError(

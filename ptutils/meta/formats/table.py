@@ -142,7 +142,8 @@ def _load(suffix: str) -> None:
 
 
 def _near_file(file: Path) -> str:
-    near = nearest(file.name, os.listdir(file.parent) if file.parent.is_dir() else ())
+    others = os.listdir(file.parent) if file.parent.is_dir() else ()
+    near = nearest(file.name, [name for name in others if name != file.name])
     return (
         f"did you mean {str(file.with_name(near))!r}?"
         if near

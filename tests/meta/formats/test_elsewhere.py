@@ -152,3 +152,11 @@ def test_a_damaged_archive_of_torch_is_refused(tmp_path):
     path.write_bytes(content)
     with pytest.raises(FormatError, match="a damaged state/data/0"):
         read(path)
+
+
+def test_an_error_gives_no_advice_to_run_code(tmp_path):
+    path = tmp_path / "script.pt"
+    path.write_bytes(b"no file of PyTorch's")
+    with pytest.raises(FormatError) as caught:
+        State(path)
+    assert "got:      Weights only load failed\n" in str(caught.value)
