@@ -66,6 +66,8 @@ def survey(
     tree = encoder.marked(tree)
     storages = list(encoder.storages.values())
     artifacts = tuple(storage.finish() for storage in storages)
+    for wait in encoder.waits.values():  # pragma: no cover - needs a GPU
+        wait()
     types = "" if tree is None else dumps({"format": FORMAT, "tree": tree})
     return Encoded(document=document, types=types, artifacts=artifacts), storages
 
@@ -100,6 +102,7 @@ class Encoder:
         "open",
         "path",
         "storages",
+        "waits",
     )
 
     def __init__(
@@ -112,6 +115,8 @@ class Encoder:
         self.path: list[str | int] = []
         self.open: set[int] = set()
         self.storages: dict[object, Storage] = {}
+        self.waits: dict[object, Callable[[], object]] = {}
+        """By device: to be called before the bytes that were asked of it are read."""
         self._prefix = prefix
         self._foreign = foreign
         self.is_isolated = is_isolated

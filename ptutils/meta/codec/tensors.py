@@ -120,7 +120,7 @@ def _touch(
     size = value.element_size()
     start = int(value.storage_offset()) * size
     whole = value.untyped_storage()
-    storage = encoder.storage(storage_key(whole), partial(_cut, whole))
+    storage = encoder.storage(storage_key(whole), partial(_cut, encoder, whole))
     storage.watch(value)
     high = start + (last + 1) * size
     storage.touch(node, low=start, high=high, start=start, unit=size)
@@ -131,18 +131,29 @@ def storage_key(whole: torch.UntypedStorage) -> object:
     return "torch", whole._cdata
 
 
-def _cut(whole: torch.UntypedStorage, first: int, last: int) -> Buffer:
+def _cut(
+    encoder: Encoder, whole: torch.UntypedStorage, first: int, last: int
+) -> Buffer:
     if whole.device.type != "cpu":  # pragma: no cover - needs a GPU
-        return _fetch(whole, first, last)
+        return _fetch(encoder, whole, first, last)
     return memory(whole.data_ptr() + first, last - first, whole)
 
 
 def _fetch(
-    whole: torch.UntypedStorage, first: int, last: int
+    encoder: Encoder, whole: torch.UntypedStorage, first: int, last: int
 ) -> Buffer:  # pragma: no cover - needs a GPU
-    view = torch.empty(0, dtype=torch.uint8, device=whole.device)
+    """Return a copy in the memory of the host; from CUDA it is there after a wait."""
+    device = whole.device
+    view = torch.empty(0, dtype=torch.uint8, device=device)
     view.set_(whole, first, (last - first,), (1,))
-    content: Any = view.cpu().numpy()
+    if device.type == "cuda":
+        # torch keeps pinned memory that is let go of, and gives it out again.
+        host = torch.empty(last - first, dtype=torch.uint8, pin_memory=True)
+        host.copy_(view, non_blocking=True)
+        encoder.waits[device] = partial(torch.cuda.synchronize, device)
+    else:
+        host = view.cpu()
+    content: Any = host.numpy()
     return memoryview(content)
 
 
