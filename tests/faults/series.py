@@ -118,11 +118,11 @@ class _Telling(Publisher):
     tell: Callable[[Any], object] = id
 
     def _published(self, batch: Sequence[Taken]) -> None:
-        super()._published(batch)
         ids = [taken.document["_id"] for taken in batch]
         wanted = {"_id": {"$in": ids}}
         for found in self._writers.db._find("checkpoints", wanted):
             type(self).tell((found["run"], found["_id"], found["state"]["digest"]))
+        super()._published(batch)  # It drops older ones, of which was told.
 
 
 def write(tell: Callable[[Any], object], url: str, is_new: bool, turn: int) -> None:
