@@ -56,7 +56,8 @@ def resolve(name: str, *, trust: Iterable[str] = (), path: str = "") -> Register
 
     Args:
         name: A registered or public name, or the dotted path of a class.
-        trust: Packages that the caller trusts.
+        trust: Packages that the caller trusts; imported where one of them may define or
+            register the name.
         path: Where in the config the name stands, for the message.
 
     Raises:
@@ -71,7 +72,7 @@ def resolve(name: str, *, trust: Iterable[str] = (), path: str = "") -> Register
         return _buildable(name, find(short), path)
     package, dot, attribute = name.rpartition(".")
     if not dot:
-        raise _unknown(name, path)
+        return _registered_by(trusted(trust), name, path)
     if not all(_is_ordinary(part) for part in name.split(".")):
         raise _refused(name, path, "not the dotted path of a class")
     bases: tuple[str, ...] = ()
@@ -191,6 +192,18 @@ def _kind_of(value: object) -> str:
     if isinstance(value, type):
         return f"the class {value.__qualname__}, which is no Module"
     return kinds.get(type(value), f"an object of {type(value).__qualname__}")
+
+
+def _registered_by(packages: Iterable[str], name: str, path: str) -> Registered:
+    """Import the trusted packages until one has registered the name.
+
+    A run that was started with them is stored under the names that they registered.
+    """
+    for package in sorted(packages):
+        _imported(package, path)
+        if name in registered():
+            return registered()[name]
+    raise _unknown(name, path)
 
 
 def _unknown(name: str, path: str) -> ConfigError:

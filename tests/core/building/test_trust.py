@@ -13,6 +13,7 @@ from ptutils.core.building import trust
 from ptutils.core.building.builder import build
 from ptutils.core.building.trust import name_for, resolve, spelled
 from ptutils.errors import ConfigError, TrustError
+from ptutils.meta import registry
 from ptutils.meta.codec import Encoded, decode
 
 LAB = """
@@ -253,8 +254,6 @@ def test_our_class_stays_within_reach_when_its_name_is_registered_anew() -> None
         assert resolve(name_for(Mine)) is Mine
         assert resolve(name_for(ptutils.Sampler)) is ptutils.Sampler
     finally:
-        from ptutils.meta import registry  # noqa: PLC0415
-
         del registry._BY_NAME["Sampler"]
 
 
@@ -294,3 +293,17 @@ def test_trusting_what_everybody_has_is_not_advised(name: str) -> None:
         resolve(name)
     assert "--trust" not in refused.value.fix
     assert "@ptutils.register" in refused.value.fix
+
+
+def test_trusted_package_is_asked_for_a_name_that_it_registers(
+    lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = "import ptutils\n@ptutils.register\nclass CanaryNet:\n    pass\n"
+    (lab / "canary_lab" / "names.py").write_text(names)
+    monkeypatch.setattr(registry, "_BY_NAME", dict(registry._BY_NAME))
+    with pytest.raises(ConfigError, match="unknown class 'CanaryNet'"):
+        resolve("CanaryNet")
+    found = resolve("CanaryNet", trust=["canary_lab", "canary_lab.names"])
+    assert found.__module__ == "canary_lab.names"
+    with pytest.raises(ConfigError, match="unknown class 'CanaryNut'"):
+        resolve("CanaryNut", trust=["canary_lab"])
