@@ -34,7 +34,7 @@ from ptutils.db.compression import (
     lots,
 )
 from ptutils.db.mapping import MISSING, Maps, PrivateMaps, Span, unreadable
-from ptutils.db.packing import Layout
+from ptutils.db.packing import Layout, is_file_name
 from ptutils.errors import CorruptError, DatabaseError, NotFoundError
 from ptutils.meta.codec import Buffer
 
@@ -60,7 +60,6 @@ _NO_PACK: Final = (
     struct.error,
 )
 """What reading the header of a file raises that is no pack, whoever made it."""
-_LONGEST_NAME: Final = 255
 _FIX: Final = (
     "restore this file from a copy, or go back to a checkpoint that does not need it"
 )
@@ -329,12 +328,11 @@ class Packs:
 
 def _is_sound(place: Place) -> bool:
     """Return whether an index entry can be true: no path, no negative number."""
-    numbers = (place.offset, place.size)
     return (
-        place.pack not in (".", "..")
-        and Path(str(place.pack)).name == place.pack
-        and len(os.fsencode(place.pack)) <= _LONGEST_NAME
-        and all(type(number) is int and number >= 0 for number in numbers)
+        type(place.pack) is str
+        and type(place.offset) is type(place.size) is int
+        and place.offset >= 0 <= place.size
+        and is_file_name(place.pack)
     )
 
 

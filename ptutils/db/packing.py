@@ -8,15 +8,29 @@ skipped to get there, a tensor called ``pad.N`` fills the gap.
 from __future__ import annotations
 
 import json
+import os
 import struct
 from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 from ptutils.meta.codec import Buffer
 
-__all__ = ["Layout", "layout"]
+__all__ = ["Layout", "is_file_name", "layout"]
 
 _ALIGNMENT: Final = 64
+_LONGEST_NAME: Final = 255
+
+
+@lru_cache(maxsize=64)
+def is_file_name(text: str) -> bool:
+    """Return whether a file in a folder can have this name: no path, not too long."""
+    return (
+        text not in (".", "..")
+        and Path(text).name == text
+        and len(os.fsencode(text)) <= _LONGEST_NAME
+    )
 
 
 class Layout:

@@ -113,6 +113,25 @@ def test_what_comes_back_is_writable_and_owns_its_memory():
     assert not array.any()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("size", [3, 50_000])
+def test_a_tensor_comes_back_as_no_view_of_another(size, dtype):
+    back = decode(encode(torch.ones(size, 2, dtype=dtype)))
+    assert not back._is_view()
+    assert back.untyped_storage().nbytes() == back.nbytes
+    assert back.detach_().data_ptr() == back.data_ptr()
+
+
+def test_tensors_of_one_whole_storage_share_it_though_one_begins_it():
+    whole = torch.arange(6.0)
+    first, second, bits = decode(
+        encode([whole, whole.view(2, 3), whole.view(torch.int)])
+    )
+    first[0] = 7
+    assert second[0, 0] == 7
+    assert len({each.untyped_storage()._cdata for each in (first, second, bits)}) == 1
+
+
 def test_a_read_only_array_comes_back_read_only():
     array = np.zeros(2)
     array.flags.writeable = False

@@ -111,9 +111,12 @@ class Storages(Sequence[Buffer]):
         self._read: dict[int, Buffer] = {}
 
     def __getitem__(self, index: Any) -> Any:
-        if index not in self._read:
-            self._read[index] = self._joined(self._groups[index])
-        return self._read[index]
+        found = self._read.get(index)
+        if found is None:
+            group = self._groups[index]
+            is_inline = len(group) == 1 and type(group[0]) is bytes
+            found = self._read[index] = group[0] if is_inline else self._joined(group)
+        return found
 
     def __len__(self) -> int:
         return len(self._groups)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
-from ptutils.core.records.artifacts import Kept, groups_of, stored_artifacts
+from ptutils.core.records.artifacts import Group, Kept, groups_of, stored_artifacts
 from ptutils.core.records.document import SIDECAR, seal, unseal
 from ptutils.core.records.reading import REPLACE, OwnStorages
 from ptutils.core.records.shape import CHECKPOINT, STORED_STATE, check
@@ -170,8 +170,7 @@ def check_state(document: Document) -> None:
     check(document, STORED_STATE, "checkpoints")
     stored = document["state"]
     groups = groups_of(document, f"checkpoint {document['_id']!r}")
-    digests = [joined(list(map(_digest, group))) for group in groups]
-    found = stored_digest(stored["skeleton"], stored["types"], digests)
+    found = stored_digest(stored["skeleton"], stored["types"], _digests(groups))
     if found != stored["digest"]:
         raise CorruptError(
             f"cannot load checkpoint {document['_id']!r}",
@@ -199,8 +198,7 @@ def state_fields(
     every = [kept.get(at, item) for at, item in enumerate(encoded.artifacts)]
     fields = stored_artifacts(every, db._put, **bound)
     skeleton = dumps(encoded.document)
-    groups = groups_of(fields, "this State")
-    digests = [joined(list(map(_digest, group))) for group in groups]
+    digests = _digests(groups_of(fields, "this State"))
     return {
         "state": {
             "skeleton": skeleton,
@@ -243,5 +241,15 @@ def _collecting_later() -> Iterator[None]:
         gc.enable()
 
 
-def _digest(item: bytes | str) -> str:
-    return item if isinstance(item, str) else blake3(item).hexdigest()
+def _digests(groups: Iterable[Group]) -> list[str]:
+    """Return the digest of each storage; equal ones are hashed once."""
+    known: dict[bytes, str] = {}
+
+    def digest(item: bytes | str) -> str:
+        if isinstance(item, str):
+            return item
+        if item not in known:
+            known[item] = blake3(item).hexdigest()
+        return known[item]
+
+    return [joined(list(map(digest, group))) for group in groups]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from blake3 import blake3
@@ -41,9 +42,9 @@ class OwnStorages(Storages):
     def __init__(
         self, groups: Sequence[Group], db: Hooks, owner: str, *, verify: bool
     ) -> None:
-        super().__init__(groups, self._copied)
+        # Nothing here refers to itself: maps are let go with the last that needs them.
+        super().__init__(groups, partial(_copied, db, owner))
         self._db = db
-        self._owner = owner
         self._verify = verify
         self._lock = threading.Lock()
         self._given: set[str] = set()
@@ -97,20 +98,10 @@ class OwnStorages(Storages):
         ]
         return view if is_sound else None
 
-    def _copied(self, digest: str) -> Buffer:
-        try:
-            return self._db._get(digest)
-        except (CorruptError, NotFoundError) as error:
-            raise type(error)(
-                f"cannot load {self._owner}: {error.what}",
-                path=error.path,
-                expected=error.expected,
-                got=error.got,
-                fix=REPLACE,
-            ) from error
-
     def _look_up(self) -> View | None:
         """Find out where everything is, at once."""
+        if self._is_looked_up:
+            return self._view
         with self._lock:
             if not self._is_looked_up:
                 items = (item for group in self._groups for item in group)
@@ -125,6 +116,19 @@ class OwnStorages(Storages):
             is_free = self._given.isdisjoint(digests)
             self._given.update(digests)
             return is_free
+
+
+def _copied(db: Hooks, owner: str, digest: str) -> Buffer:
+    try:
+        return db._get(digest)
+    except (CorruptError, NotFoundError) as error:
+        raise type(error)(
+            f"cannot load {owner}: {error.what}",
+            path=error.path,
+            expected=error.expected,
+            got=error.got,
+            fix=REPLACE,
+        ) from error
 
 
 def _cut(view: memoryview, count: int) -> list[memoryview]:

@@ -111,11 +111,12 @@ def decode_items(
         if not is_plain_key(name):
             decoder.refuse("a plain key", name)
         key = name
-        if keys == "int" or name in keys:
-            key = _decode_key(decoder, name, keys)
-            if key in known:
-                decoder.refuse("each key once", name)
-        known.add(key)
+        if keys:
+            if keys == "int" or name in keys:
+                key = _decode_key(decoder, name, keys)
+                if key in known:
+                    decoder.refuse("each key once", name)
+            known.add(key)
         yield key, decoder.child(name, item, inner.get(name))
 
 

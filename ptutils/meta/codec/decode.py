@@ -107,11 +107,14 @@ class Decoder:
         if tag == "ref":
             return self._referred(node)
         value = self._entry(tag).decode(self, plain, node)
-        self.introduce(node, value)
+        if "id" in node:
+            self.introduce(node, value)
         return value
 
     def child(self, key: str | int, plain: Value, node: Node) -> Value:
         """Return the value one step below."""
+        if node is None and _is_plain_scalar(plain):
+            return plain
         self.path.append(key)
         value = self.value(plain, node)
         self.path.pop()

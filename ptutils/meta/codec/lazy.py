@@ -82,6 +82,8 @@ class LazyDecoder(Decoder):
 
     def child(self, key: str | int, plain: Value, node: Node) -> Value:
         """Return the value one step below, as it was read before, or left unread."""
+        if self._is_opening and node is None:
+            return super().child(key, plain, node)  # It has no bytes.
         if self._is_postponing:
             if self._is_to_wait(plain, node):
                 return self._postponed((*self.path, key), plain, _told(node))
@@ -164,8 +166,9 @@ class LazyDecoder(Decoder):
         self, path: tuple[str | int, ...], plain: Value, node: dict[str, Any]
     ) -> Unread:
         unread = self._unread[path] = Unread(self, path, plain, node)
-        for number in _ids(node):
-            self._owner_by_id[number] = unread
+        if "id" in node or "in" in node:
+            for number in _ids(node):
+                self._owner_by_id[number] = unread
         return unread
 
     def _is_to_wait(self, plain: Value, node: Node) -> bool:

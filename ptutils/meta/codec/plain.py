@@ -101,7 +101,7 @@ def loads_canonical(text: str) -> Value:
         with contextlib.suppress(ValueError, RecursionError):
             value = json.loads(text)
             # Then it says nothing twice, and has no constants that JSON lacks.
-            if _WRITER.encode(value) == text:
+            if _REWRITER.encode(value) == text:
                 return value
     return loads(text)
 
@@ -139,6 +139,10 @@ def _without_specials(value: Value) -> Value:
 _WRITER = json.JSONEncoder(
     allow_nan=False, separators=(",", ":"), default=_special, check_circular=True
 )
+_REWRITER = json.JSONEncoder(
+    allow_nan=False, separators=(",", ":"), check_circular=False
+)
+"""Of what was read just now, in which there is no cycle."""
 
 
 def _constant(name: str) -> Value:

@@ -181,6 +181,26 @@ def test_many_states_in_memory_need_few_descriptors(
 
 
 @pytest.mark.parametrize("url", ["sqlite:runs.db", "files:lab"])
+def test_files_are_let_go_with_the_last_tensor_at_once(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with connect(url) as db:
+        checkpoint = stored(db)
+        checkpoint.read()
+        gc.disable()
+        try:
+            before = len(list(Path("/proc/self/fd").iterdir()))
+            weights = checkpoint.read(verify=False).weights
+            assert len(list(Path("/proc/self/fd").iterdir())) == before + 1
+            assert torch.equal(weights, NUMBERS)
+            del weights
+            assert len(list(Path("/proc/self/fd").iterdir())) == before
+        finally:
+            gc.enable()
+
+
+@pytest.mark.parametrize("url", ["sqlite:runs.db", "files:lab"])
 def test_tensor_in_slices_is_mapped_in_one_piece(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
