@@ -243,14 +243,17 @@ class Recording:
         """Record why the run ends early; what cannot be recorded is noted on it."""
         asked = isinstance(error, KeyboardInterrupt | SystemExit)
         try:
+            self.flush()
+        except (PtutilsError, OSError) as second:
+            error.add_note(f"a checkpoint could not be written: {_first(second)}")
+        try:
             if asked:
                 reason = self._session.trainer.reason or str(error)
                 self.finish(Phase.INTERRUPTED, reason)
             else:
                 self.finish(Phase.FAILED, str(error), error)
         except (PtutilsError, OSError) as second:
-            first, *_ = str(second).splitlines()
-            error.add_note(f"the database does not know of this: {first}")
+            error.add_note(f"the database does not know of this: {_first(second)}")
 
     def _beat(self) -> None:
         if self._recorder is not None:
@@ -280,6 +283,10 @@ class Recording:
         )
         status.advance(trainer.step, trainer.epoch, fraction)
         status.beat()
+
+
+def _first(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _why(done: str, request: Document) -> str:

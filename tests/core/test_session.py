@@ -13,8 +13,10 @@ import ptutils
 from ptutils.core.callback import Callback
 from ptutils.core.records.run import Run
 from ptutils.core.session import Session
+from ptutils.db.memory import MemoryInterface
 from ptutils.errors import (
     ConfigError,
+    DatabaseError,
     EncodeError,
     LeaseError,
     NotFoundError,
@@ -505,6 +507,35 @@ def test_end_that_cannot_be_written_is_no_end() -> None:
         session.run()
     assert session.status.phase != "completed"
     assert "the database does not know of this" in failed.value.__notes__[0]
+
+
+class Refusing(MemoryInterface):
+    """A database that has no room for the checkpoint of one step."""
+
+    def _insert(self, collection: str, documents: Any) -> None:
+        if collection == "checkpoints" and any(d["step"] == 2 for d in documents):
+            raise DatabaseError("no room on the disk")
+        super()._insert(collection, documents)
+
+
+class FailAfter(Callback):
+    """Fails as soon as the second step is saved."""
+
+    def before_gradient(self, step: int) -> None:
+        if step == 2:
+            raise ValueError("a fault of its own")
+
+
+def test_failure_is_recorded_though_a_checkpoint_before_it_was_not() -> None:
+    session = session_with(FailAfter())
+    session.dbinterface = Refusing()
+    with pytest.raises(ValueError, match="a fault of its own") as failed:
+        session.run()
+    (note,) = failed.value.__notes__
+    assert note == "a checkpoint could not be written: no room on the disk"
+    (run,) = session.dbinterface.runs.find()
+    assert run.status.phase == "failed"
+    assert run.newest().step == 1
 
 
 def test_session_is_called_to_run_it() -> None:

@@ -19,6 +19,7 @@ from ptutils.core.records.writing.saver import Saver
 from ptutils.core.records.writing.snapshot import Snapshot, Snapshots
 from ptutils.core.records.writing.writer import Entry, Writer
 from ptutils.core.records.writing.writers import Writers
+from ptutils.errors import PtutilsError
 from ptutils.meta.values import Document, Value
 
 if TYPE_CHECKING:
@@ -158,7 +159,23 @@ class Publisher:
         self._saver.close()
 
     def _publish(self, batch: Sequence[Taken]) -> None:
-        """Write checkpoints to each database; called on the saver's thread."""
+        """Write checkpoints, together or else one by one; called on another thread."""
+        try:
+            self._publish_together(batch)
+        except (PtutilsError, OSError):
+            if len(batch) == 1:
+                raise
+            faults = []
+            for taken in batch:  # Perhaps only one of them is at fault.
+                try:
+                    self._publish_together([taken])
+                except (PtutilsError, OSError) as error:
+                    faults.append(error)
+            if faults:
+                raise faults[0] from None
+
+    def _publish_together(self, batch: Sequence[Taken]) -> None:
+        """Write checkpoints to each database at once."""
         writers = list(self._writers)  # What is kept lies in none that comes later.
         complete = [taken for taken in batch if self._is_complete(taken)]
         staged = [self._staged(taken, writers) for taken in complete]

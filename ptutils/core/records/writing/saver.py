@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +26,10 @@ _MOST: Final = 256
 
 _GATHER_S: Final = 0.25
 """What comes more often than that is written together, which costs far less."""
+
+
+_IDLE_S: Final = 10.0
+"""A thread that has had nothing to do for so long ends."""
 
 
 class _Sized(Protocol):
@@ -47,7 +52,7 @@ class Saver(Generic[_T]):
         self._waiting: list[_T] = []
         self._in_flight = 0
         self._size_bytes = 0
-        self._fault: Exception | None = None
+        self._fault: BaseException | None = None
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._has_told = False
@@ -112,7 +117,7 @@ class Saver(Generic[_T]):
             self._await(lambda: not self._in_flight)
             self._thread = None
             self._changed.notify_all()
-            atexit.unregister(self.flush)
+            atexit.unregister(self._end)
             self._raise_fault()
 
     def _await(self, happened: Callable[[], bool]) -> None:
@@ -136,15 +141,20 @@ class Saver(Generic[_T]):
     def _start(self) -> None:
         thread = threading.Thread(target=self._run, name="ptutils-saver", daemon=True)
         self._thread = thread
-        atexit.register(self.flush)
+        atexit.register(self._end, os.getpid())
         thread.start()
+
+    def _end(self, process_id: int) -> None:
+        """Flush at the end of the program, not of one that was forked from it."""
+        if os.getpid() == process_id:
+            self.flush()
 
     def _run(self) -> None:
         while (batch := self._next()) is not None:
             fault = None
             try:
                 self._write(batch)
-            except Exception as error:  # noqa: BLE001 - raised at the next call
+            except BaseException as error:  # noqa: BLE001 - raised at the next call
                 fault = error
             with self._changed:
                 self._fault = self._fault or fault
@@ -154,10 +164,16 @@ class Saver(Generic[_T]):
                 self._changed.notify_all()
 
     def _next(self) -> list[_T] | None:
-        """Return all that waits, or None when there will be no more."""
+        """Return all that waits, or None when nothing came for long or will come."""
         me = threading.current_thread()
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._thread is not me)
+            is_called = self._changed.wait_for(
+                lambda: self._waiting or self._thread is not me, _IDLE_S
+            )
+            if not is_called:  # The next that comes starts another thread.
+                self._thread = None
+                atexit.unregister(self._end)
+                return None
             if self._is_frequent:
                 self._changed.wait_for(lambda: self._is_awaited, _GATHER_S)
             if self._thread is not me:

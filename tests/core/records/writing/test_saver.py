@@ -108,7 +108,7 @@ def test_fault_of_what_was_waited_for_is_raised(slow: Slow) -> None:
 
 
 PROGRAM = """
-import sys, time
+import os, sys, time
 from dataclasses import dataclass
 from ptutils.core.records.writing.saver import Saver
 
@@ -118,17 +118,27 @@ class Item:
 
 def write(batch):
     time.sleep(0.2)
-    if sys.argv[1:]:
+    if sys.argv[1:] == ["fail"]:
         raise ValueError("no room on the disk")
     print("written")
 
 Saver(write).put(Item())
+if sys.argv[1:] == ["fork"] and os.fork():
+    os.wait()
 """
 
 
 def test_program_that_ends_writes_what_waits() -> None:
     command = [sys.executable, "-c", PROGRAM]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "written\n"
+
+
+def test_program_that_was_forked_waits_for_no_thread_of_its_parent() -> None:
+    command = [sys.executable, "-c", PROGRAM, "fork"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=60
+    )
     assert done.stdout == "written\n"
 
 
@@ -144,3 +154,44 @@ def test_thread_that_ends_leaves_what_comes_to_the_next(slow: Slow) -> None:
     assert slow.saver._next() is None
     assert slow.saver._waiting == [Item(1)]
     slow.saver._waiting.clear()
+
+
+def test_forked_program_does_not_flush(slow: Slow) -> None:
+    slow.saver.put(Item(1))
+    slow.saver._end(0)
+    assert slow.written == []
+
+
+def test_thread_that_has_nothing_to_do_ends(
+    slow: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ptutils.core.records.writing.saver._IDLE_S", 0.01)
+    slow.may_write.set()
+    slow.saver.put(Item(1))
+    thread = slow.saver._thread
+    assert thread is not None
+    thread.join(10)
+    assert slow.saver._thread is None
+    slow.saver.put(Item(2))
+    slow.saver.flush()
+    assert slow.written == [1, 2]
+
+
+class Killed(BaseException):
+    """Ends what it meets."""
+
+
+def test_whatever_ends_the_writing_is_raised(slow: Slow) -> None:
+    slow.faults.append(Killed())  # type: ignore[arg-type]
+    slow.may_write.set()
+    slow.saver.put(Item(1))
+    with pytest.raises(Killed):
+        slow.saver.flush()
+
+
+def test_often_is_written_together(slow: Slow) -> None:
+    slow.may_write.set()
+    for number in range(20):
+        slow.saver.put(Item(number))
+    slow.saver.flush()
+    assert slow.written == list(range(20))
