@@ -111,7 +111,7 @@ def test_journal_is_finished_twice_as_once(
         patched.setattr(Path, "unlink", _unlink_but_no_journal)
         recorded.writer.record(4)
         recorded.db._delete("checkpoints", {})
-        recorded.writer.save(3, **hard_state())
+        recorded.writer.save_unread(3, **hard_state())
     assert (tmp_path / "lab/.journal").exists()
     db = recorded.again()
     assert db._count("checkpoints", {}) == 1
