@@ -245,7 +245,8 @@ class Recording:
         try:
             self.flush()
         except (PtutilsError, OSError) as second:
-            error.add_note(f"a checkpoint could not be written: {_first(second)}")
+            if not isinstance(error, PtutilsError | OSError):  # It tells of the same.
+                error.add_note(f"a checkpoint could not be written: {_first(second)}")
         try:
             if asked:
                 reason = self._session.trainer.reason or str(error)

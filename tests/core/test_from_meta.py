@@ -59,6 +59,7 @@ MAKERS: dict[str, Callable[[Path], ptutils.Module]] = {
     "DataReader": lambda path: ptutils.DataReader(),
     "Dataset": lambda path: dataset(),
     "Digits": lambda path: ptutils.Digits("valid", transform=ptutils.Shift(2)),
+    "Trace": lambda path: ptutils.Trace(),
     "EarlyStopping": lambda path: ptutils.EarlyStopping(patience=3),
     "Epoch": lambda path: ptutils.Epoch(),
     "Fit": lambda path: ptutils.Fit(),

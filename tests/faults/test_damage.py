@@ -78,10 +78,13 @@ def execute(db: str, statement: str, *arguments: object) -> int:
 
 
 def change_checkpoint(db: str, run: str) -> None:
+    asked = "SELECT id FROM collections WHERE name = 'checkpoints'"
+    with contextlib.closing(sqlite3.connect(db)) as connection:
+        ((number,),) = connection.execute(asked)
     changed = execute(
         db,
-        "UPDATE documents_2 SET text = replace(text, '\"step\":3', '\"step\":4') "
-        "WHERE text LIKE ?",
+        f"UPDATE documents_{number} "  # noqa: S608
+        "SET text = replace(text, '\"step\":3', '\"step\":4') WHERE text LIKE ?",
         f'%"run":"{run}"%"step":3%',
     )
     assert changed

@@ -11,7 +11,6 @@ import atexit
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -23,9 +22,6 @@ _MOST_BYTES: Final = 1 << 26
 
 _MOST: Final = 256
 """How many may wait, however small."""
-
-_GATHER_S: Final = 0.25
-"""What comes more often than that is written together, which costs far less."""
 
 
 _IDLE_S: Final = 10.0
@@ -56,9 +52,6 @@ class Saver(Generic[_T]):
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._has_told = False
-        self._came_s = 0.0
-        self._is_frequent = False
-        self._is_awaited = False
 
     def put(self, item: _T) -> None:
         """Hand something over; wait first while there is too much in flight.
@@ -68,9 +61,6 @@ class Saver(Generic[_T]):
         """
         with self._changed:
             self._raise_fault()
-            now_s = time.monotonic()
-            self._is_frequent = now_s - self._came_s < _GATHER_S
-            self._came_s = now_s
             self._waiting.append(item)
             self._in_flight += 1
             self._size_bytes += item.size_bytes
@@ -94,7 +84,7 @@ class Saver(Generic[_T]):
                     "checkpoints are taken faster than they can be written: training "
                     "waits for them; take them less often to go on at full speed"
                 )
-            self._await(lambda: self._has_room(size_bytes))
+            self._changed.wait_for(lambda: self._has_room(size_bytes))
             self._raise_fault()
 
     def flush(self) -> None:
@@ -104,7 +94,7 @@ class Saver(Generic[_T]):
             Exception: What went wrong since the last call.
         """
         with self._changed:
-            self._await(lambda: not self._in_flight)
+            self._changed.wait_for(lambda: not self._in_flight)
             self._raise_fault()
 
     def close(self) -> None:
@@ -114,18 +104,11 @@ class Saver(Generic[_T]):
             Exception: What went wrong since the last call.
         """
         with self._changed:
-            self._await(lambda: not self._in_flight)
+            self._changed.wait_for(lambda: not self._in_flight)
             self._thread = None
             self._changed.notify_all()
             atexit.unregister(self._end)
             self._raise_fault()
-
-    def _await(self, happened: Callable[[], bool]) -> None:
-        """Wait for the thread, which gathers no more meanwhile."""
-        self._is_awaited = True
-        self._changed.notify_all()
-        self._changed.wait_for(happened)
-        self._is_awaited = False
 
     def _has_room(self, size_bytes: int) -> bool:
         if not self._in_flight:
@@ -174,8 +157,6 @@ class Saver(Generic[_T]):
                 self._thread = None
                 atexit.unregister(self._end)
                 return None
-            if self._is_frequent:
-                self._changed.wait_for(lambda: self._is_awaited, _GATHER_S)
             if self._thread is not me:
                 return None  # What waits is for the thread that came after.
             batch, self._waiting = self._waiting, []
