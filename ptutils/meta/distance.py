@@ -186,6 +186,8 @@ def _raw(block: Value) -> Any:
         torch: Any = sys.modules["torch"]  # Whoever made a tensor has imported it.
         flat = block.detach().resolve_conj().resolve_neg().reshape(-1)
         # Strides of its own: those of a single element may be anything.
+        if flat.element_size() == 1:  # torch copies not all dtypes that it has.
+            flat = flat.view(torch.uint8)
         flat = flat.clone(memory_format=torch.contiguous_format)
         rows: Any = flat.view(torch.uint8).cpu().numpy()
         return _wide(rows.reshape(flat.numel(), flat.element_size()))

@@ -133,3 +133,9 @@ def test_what_cannot_be_stored_is_refused_with_its_path() -> None:
     found = changes({"a": {"b": object()}}, {"a": {"b": object()}})
     with pytest.raises(EncodeError, match=r"at 'a\.b'"):
         list(found)
+
+
+@pytest.mark.parametrize("dtype", [torch.int1, torch.uint4])
+def test_dtypes_that_torch_cannot_copy_are_compared(dtype: torch.dtype) -> None:
+    bits = torch.tensor([0, 1, 1], dtype=torch.uint8).view(dtype)
+    assert kinds({"a": bits}, {"a": bits}) == {"a": "equal"}
