@@ -23,7 +23,7 @@ from typing import Final
 from blake3 import blake3
 
 from ptutils.core.records.identity import now
-from ptutils.db.aside import UNFINISHED, sync_folder, writing_aside
+from ptutils.db.aside import UNFINISHED, writing_aside
 from ptutils.db.compression import (
     COMPRESSED_SUFFIX,
     HEAD_BYTES,
@@ -37,6 +37,7 @@ from ptutils.db.mapping import MISSING, Maps, PrivateMaps, Span, unreadable
 from ptutils.db.packing import Layout, is_file_name
 from ptutils.errors import CorruptError, DatabaseError, NotFoundError
 from ptutils.meta.codec import Buffer
+from ptutils.meta.formats.atomic import sync_folder
 
 __all__ = [
     "DAMAGED_FILES",

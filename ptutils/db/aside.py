@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from ptutils.meta.codec import Buffer
+from ptutils.meta.formats.atomic import sync_folder
 
-__all__ = ["UNFINISHED", "File", "sync_folder", "writing_aside"]
+__all__ = ["UNFINISHED", "File", "writing_aside"]
 
 UNFINISHED: Final = ".tmp"
 """Ends the name of a file that is being written, or was when its writer was killed."""
@@ -128,12 +129,3 @@ class File:
                 os.fdatasync(self._descriptor)
             except OSError as error:
                 self._fault = self._fault or error
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

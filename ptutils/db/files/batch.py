@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from ptutils.errors import CorruptError, DatabaseError
+from ptutils.meta.formats.atomic import sync_folder
 
-__all__ = ["ASIDE", "JOURNAL", "Batch", "replay", "sync_folder"]
+__all__ = ["ASIDE", "JOURNAL", "Batch", "replay"]
 
 ASIDE: Final = ".aside"
 JOURNAL: Final = ".journal"
@@ -171,15 +172,6 @@ def write_whole(path: Path, content: bytes) -> None:
         aside.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _do(root: Path, steps: dict[str, Any]) -> None:

@@ -11,7 +11,6 @@ from ptutils.db.files.batch import (
     ASIDE,
     JOURNAL,
     replay,
-    sync_folder,
     write_whole,
 )
 from ptutils.db.files.form import Wanted
@@ -27,6 +26,7 @@ from ptutils.errors import (
     PtutilsError,
 )
 from ptutils.meta.codec import Buffer
+from ptutils.meta.formats.atomic import sync_folder
 from ptutils.meta.yaml import read_yaml
 
 __all__ = ["FORMAT", "MARK", "Folder"]

@@ -23,13 +23,14 @@ from pathlib import Path
 from ptutils.core.hooks import Stored
 from ptutils.core.records.identity import now
 from ptutils.db.artifacts import DAMAGED_FILES, Packs, Place, absent, put_aside
-from ptutils.db.files.batch import Batch, sync_folder, write_whole
+from ptutils.db.files.batch import Batch, write_whole
 from ptutils.db.files.headers import Held, entries_in
 from ptutils.db.files.lock import Lock
 from ptutils.db.files.names import names_in
 from ptutils.db.mapping import Maps, PrivateMaps, Span
 from ptutils.errors import CorruptError, NotFoundError
 from ptutils.meta.codec import Buffer
+from ptutils.meta.formats.atomic import sync_folder
 
 __all__ = ["Holding"]
 

@@ -16,7 +16,6 @@ from ptutils.core.records.document import new_id
 from ptutils.core.records.identity import now
 from ptutils.core.records.upkeep.garbage import DAMAGED
 from ptutils.db.artifacts import Packs
-from ptutils.db.aside import sync_folder
 from ptutils.db.filters.order import key
 from ptutils.db.sqlite.pages import Pages
 from ptutils.db.sqlite.stamping import stamped
@@ -24,6 +23,7 @@ from ptutils.db.sqlite.store import Store
 from ptutils.db.sqlite.tables import make_table
 from ptutils.errors import CorruptError, DatabaseError
 from ptutils.meta.codec import dumps
+from ptutils.meta.formats.atomic import sync_folder
 from ptutils.meta.values import Document, Value
 
 __all__ = ["damaged_text", "salvage"]
