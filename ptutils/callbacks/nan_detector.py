@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ptutils.callbacks.every import checked_every
 from ptutils.core.callback import Callback
-from ptutils.errors import ConfigError, DivergenceError
+from ptutils.errors import DivergenceError
 
 if TYPE_CHECKING:
     from ptutils.core.model import Model
@@ -28,15 +29,7 @@ class NaNDetector(Callback):
     """
 
     def __init__(self, every: int = 1) -> None:
-        if every < 1:
-            raise ConfigError(
-                "cannot look at the loss that often",
-                path="every",
-                expected="an int of at least 1",
-                got=str(every),
-                fix="give a number of steps",
-            )
-        self.every = every
+        self.every = checked_every(every, "look at the loss")
 
     def after_gradient(self, loss: Any, model: Model, step: int) -> None:
         """Look at the loss of the step in progress.

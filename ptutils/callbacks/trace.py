@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from ptutils.callbacks.every import checked_every
 from ptutils.core.callback import Callback
-from ptutils.errors import ConfigError, EncodeError
+from ptutils.errors import EncodeError
 from ptutils.meta.codec import encode
 from ptutils.meta.digest import state_digest
 from ptutils.meta.values import Value
@@ -41,15 +42,7 @@ class Trace(Callback):
     """
 
     def __init__(self, every: int = 1) -> None:
-        if every < 1:
-            raise ConfigError(
-                "cannot trace steps that often",
-                path="every",
-                expected="an int of at least 1",
-                got=str(every),
-                fix="give a number of steps",
-            )
-        self.every = every
+        self.every = checked_every(every, "trace steps")
         self._epoch = -1
         self._order: Any = None
 
