@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import importlib
 import json
 
 import pytest
@@ -14,7 +15,6 @@ import ptutils
 from ptutils.errors import FormatError
 from ptutils.meta.formats import read, write
 from ptutils.meta.state import State
-from tests.soak import IS_SOAK
 
 
 def shards(folder, **index):
@@ -104,10 +104,9 @@ def test_a_checkpoint_of_lightning_is_restored_into_a_net_by_rename(tmp_path):
     assert torch.equal(model.net[0].bias, weights["net.bias"])
 
 
-@pytest.mark.skipif(not IS_SOAK, reason="slow to import; make soak")
 @pytest.mark.filterwarnings("ignore")
 def test_a_checkpoint_by_lightning_itself_is_read(tmp_path):
-    lightning = pytest.importorskip("lightning", reason="of the extra bench")
+    lightning = importlib.import_module("lightning")  # Slow: here alone.
 
     class Tiny(lightning.LightningModule):
         def __init__(self, width):
