@@ -25,6 +25,11 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the pages of the documentation: each takes long, in one piece."""
+    items.sort(key=lambda item: "test_every_command_and_example" not in item.name)
+
+
 @pytest.fixture
 def terminal(tmp_path: Path) -> Terminal:
     """Start Python in a terminal of its own, in an empty folder."""

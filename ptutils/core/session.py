@@ -161,6 +161,9 @@ class Session(Module):
     def flush(self) -> None:
         """Wait until every checkpoint that was taken is durable.
 
+        Where a database is out of reach they go on waiting for it; a run ends when all
+        is written there.
+
         Raises:
             DatabaseError: If one could not be written.
         """

@@ -544,6 +544,24 @@ def test_session_is_called_to_run_it() -> None:
     assert result.status.phase == "completed"
 
 
+@register
+class FlushAfter(ResumeAt):
+    """Waits at the end of a step for the checkpoint of the one before."""
+
+    def end_of_training_step(self, step: int, session: Any) -> None:
+        if step == self.step:
+            session.flush()
+            newest = session.database.runs.get(session.id).newest()
+            assert (newest.step, newest.why) == (step - 1, "schedule")
+
+
+def test_checkpoint_that_was_flushed_is_there_while_training_goes_on() -> None:
+    found = config(schedule__duration="5 steps", schedule__checkpoint="1 step")
+    session = Session.from_meta(config=found)
+    session.trainer.callbacks.register(FlushAfter(4))
+    assert session.run().status.phase == "completed"
+
+
 def test_checkpoint_before_the_first_run_is_nothing_to_keep() -> None:
     session = Session.from_meta(config=config())
     session.checkpoint()

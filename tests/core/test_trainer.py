@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -372,3 +373,18 @@ def test_looper_that_does_not_validate_cannot_measure() -> None:
     trainer = ptutils.Trainer(session.trainer.model, looper=looper)
     with pytest.raises(ConfigError, match="cannot measure with this looper"):
         trainer.evaluate(session.dataprovider)
+
+
+class Pausing(Callback):
+    """Pauses the training once, and lets it go on from another thread."""
+
+    def end_of_training_step(self, step: int, trainer: Any) -> None:
+        if step == 2:
+            trainer.ask_for_pause("for a moment")
+            threading.Timer(0.05, trainer.go_on).start()
+
+
+def test_training_alone_waits_while_it_is_to_pause() -> None:
+    made = trainer(Pausing())
+    made.train(provider(), schedule=Schedule("4 steps"))
+    assert (made.step, made.reason) == (4, "")

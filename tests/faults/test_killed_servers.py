@@ -35,4 +35,4 @@ def test_nothing_is_lost_when_the_server_is_killed(
             series.note(child.kill())
             series.check()
         series.end()
-        assert series.num_checkpoints >= KILLS // 2
+        assert series.num_checkpoints >= KILLS / 2

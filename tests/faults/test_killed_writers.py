@@ -37,4 +37,4 @@ def _kill_again_and_again(url: str) -> None:
     for _ in range(KILLS):
         series.cycle()
     series.end()
-    assert series.num_checkpoints >= KILLS // 2
+    assert series.num_checkpoints >= KILLS / 2

@@ -100,8 +100,6 @@ class OwnStorages(Storages):
 
     def _look_up(self) -> View | None:
         """Find out where everything is, at once."""
-        if self._is_looked_up:
-            return self._view
         with self._lock:
             if not self._is_looked_up:
                 items = (item for group in self._groups for item in group)

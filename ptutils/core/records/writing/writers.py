@@ -130,8 +130,6 @@ class Writers:
         """
         try:
             yield
-        except EncodeError:
-            raise
         except UnavailableError as error:
             if writer.is_beyond:
                 self._leave(writer, error)

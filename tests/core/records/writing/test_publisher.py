@@ -12,7 +12,7 @@ import torch
 import ptutils
 from ptutils.core.recording import Recording
 from ptutils.db.memory import MemoryInterface
-from ptutils.errors import UnavailableError
+from ptutils.errors import DatabaseError, UnavailableError
 from ptutils.testing.sameness import same
 from tests.core.records.writing.test_writers import Distant, Several, spilled
 from tests.core.stored import Writer
@@ -100,6 +100,85 @@ def test_spill_gets_whole_checkpoints_only() -> None:
     writer.save(5, **state(5))
     with spilled() as spill:
         assert check_all(spill)
+
+
+def taken(writer: Writer, *steps: int) -> list[Any]:
+    """Take checkpoints that the background has not begun to write."""
+    batch: list[Any] = []
+    publisher = writer.recorder._publisher
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(publisher, "put", batch.append)
+        for step in steps:
+            more = {"epoch": 0, "why": "schedule", "metrics": {}, "elapsed_s": 1.0}
+            writer.recorder.checkpoint(state(step), {"step": step, **more}, None)
+    return batch
+
+
+class OneByOne(MemoryInterface):
+    """A database that takes no two checkpoints at once."""
+
+    def _insert(self, collection: str, documents: Any) -> None:
+        if collection == "checkpoints" and len(documents) > 1:
+            raise DatabaseError("too large")
+        super()._insert(collection, documents)
+
+
+def test_checkpoints_that_cannot_be_written_together_are_written_alone() -> None:
+    writer = Several(OneByOne())
+    writer.create()
+    writer.recorder._publisher._publish(taken(writer, 1, 2))
+    check(writer.db, 1, 2)
+
+
+class Picky(MemoryInterface):
+    """A database that has no room for the checkpoint of step 2."""
+
+    def _insert(self, collection: str, documents: Any) -> None:
+        if collection == "checkpoints" and any(d["step"] == 2 for d in documents):
+            raise DatabaseError("no room on the disk")
+        super()._insert(collection, documents)
+
+
+def test_checkpoint_that_cannot_be_written_keeps_no_other_back() -> None:
+    writer = Several(Picky())
+    writer.create()
+    batch = taken(writer, 1, 2, 3)
+    with pytest.raises(DatabaseError, match="no room on the disk"):
+        writer.recorder._publisher._publish(batch)
+    check(writer.db, 1, 3)
+
+
+def test_database_that_fails_at_one_checkpoint_is_asked_for_no_other() -> None:
+    first, second = MemoryInterface(), Distant()
+    writer = Several(first, second)
+    writer.create()
+    batch = taken(writer, 1, 2)
+    second.is_broken = True
+    writer.recorder._publisher._publish(batch)
+    check(first, 1, 2)
+
+
+def test_spill_that_took_the_place_of_what_was_asked_first_gets_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    db = Distant(patience_s=0.0)
+    writer = Several(db)
+    writer.create()
+    publisher = writer.recorder._publisher
+    stage = publisher._staged
+
+    def leaving(*arguments: Any) -> Any:
+        staged = stage(*arguments)
+        db.is_away = True
+        writer.record(1)
+        writer.recorder.beat()
+        return staged
+
+    monkeypatch.setattr(publisher, "_staged", leaving)
+    publisher._publish(taken(writer, 1))
+    db.is_away = False
+    with spilled() as spill:
+        check(spill, 1)
 
 
 def test_last_checkpoint_that_was_given_up_is_taken_again(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -160,6 +161,13 @@ def test_forked_program_does_not_flush(slow: Slow) -> None:
     slow.saver.put(Item(1))
     slow.saver._end(0)
     assert slow.written == []
+
+
+def test_program_that_took_something_flushes_it(slow: Slow) -> None:
+    slow.may_write.set()
+    slow.saver.put(Item(1))
+    slow.saver._end(os.getpid())
+    assert slow.written == [1]
 
 
 def test_thread_that_has_nothing_to_do_ends(
