@@ -65,6 +65,7 @@ class Connection:
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._has_transactions: bool | None = None
+        self._known: dict[str, tuple[Any, Documents]] = {}
 
     @property
     def is_real(self) -> bool:
@@ -97,8 +98,12 @@ class Connection:
 
     def collection(self, name: str) -> Documents:
         """Return a collection; writes to it are durable when they return."""
-        found: Documents = self._database(OPTIONS).get_collection(name)
-        return found
+        client = self.client
+        known = self._known.get(name)
+        if known is None or known[0] is not client:
+            known = client, self._database(OPTIONS).get_collection(name)
+            self._known[name] = known
+        return known[1]
 
     def lenient(self, name: str) -> Documents:
         """Return a collection that reads every type that BSON knows."""
@@ -116,6 +121,7 @@ class Connection:
             if self._client is not None and self._given is None:
                 self._finish()
                 self._client = None
+                self._known.clear()
 
     def _database(self, options: Any) -> Database[dict[str, Any]]:
         client = self.client

@@ -34,6 +34,13 @@ def has_secret(text: str) -> bool:
     return any(secret in text for secret in SECRETS)
 
 
+def test_closed_database_is_opened_by_its_next_use(guarded: Mongod) -> None:
+    with ptutils.connect(guarded.url) as db:
+        identity = db.save({"a": 1})
+        db.close()
+        assert db.load(identity)["a"] == 1
+
+
 def test_user_with_password_reads_and_writes_over_tls(guarded: Mongod) -> None:
     with ptutils.connect(guarded.url) as db:
         assert db.load(db.save({"a": (1, 2)}))["a"] == (1, 2)
