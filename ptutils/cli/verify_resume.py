@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
+from types import FrameType
 from typing import Annotated, Final
 
 import typer
@@ -56,14 +61,15 @@ def verify_resume(
     """
     try:
         described = ptutils.Config.read(config).override(*(overrides or []))
-        proof = ptutils.verify_resume(
-            described,
-            steps=steps,
-            kills=kills,
-            seed=seed,
-            trust=trust or [],
-            report=lambda line: say(line, err=True),
-        )
+        with _ending_with_us():
+            proof = ptutils.verify_resume(
+                described,
+                steps=steps,
+                kills=kills,
+                seed=seed,
+                trust=trust or [],
+                report=lambda line: say(line, err=True),
+            )
     except PtutilsError as error:
         say(hide_passwords(f"{type(error).__name__}: {error}"), err=True)
         raise typer.Exit(_UNTRIED) from error
@@ -72,3 +78,19 @@ def verify_resume(
     else:
         say(str(proof))
     raise typer.Exit(0 if proof else _DIFFERS)
+
+
+@contextlib.contextmanager
+def _ending_with_us() -> Iterator[None]:
+    """Make what ends this process an exception: on its way it ends what was started."""
+    ends = (signal.SIGTERM, signal.SIGHUP)
+    before = {each: signal.signal(each, _exit) for each in ends}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _exit(number: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + number)  # As shells tell of it.

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -84,3 +90,35 @@ def test_what_cannot_be_tried_exits_with_2(command: Command) -> None:
     done = command("verify-resume", "none.yaml")
     assert done.code == 2
     assert done.err.startswith("ConfigError: cannot read")
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGHUP])
+def test_nothing_goes_on_when_it_is_ended(
+    command: Command, tmp_path: Path, end: signal.Signals
+) -> None:
+    room = tmp_path / "room"
+    room.mkdir()
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "ptutils.cli"),
+            *("verify-resume", "tiny.yaml", "schedule.duration=1000000 steps"),
+        ],
+        env={**os.environ, "TMPDIR": str(room)},
+        stderr=subprocess.DEVNULL,
+    )
+    while not (started := children_of(process.pid)) or not [*room.rglob("*.db")]:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(end)
+    assert process.wait(60) == 128 + end
+    assert [each for each in started if is_running(each)] == []
+    assert [*room.rglob("*.db")] == []
+
+
+def children_of(pid: int) -> list[int]:
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    return [int(each) for each in listed.split()]
+
+
+def is_running(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
