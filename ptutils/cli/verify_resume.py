@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import sys
-from collections.abc import Iterator
 from types import FrameType
 from typing import Annotated, Final
 
@@ -14,6 +12,7 @@ import typer
 import ptutils
 from ptutils.cli.options import Json, Overrides, Trust, hide_passwords
 from ptutils.cli.printing import print_json, say
+from ptutils.core.signals import handling
 from ptutils.errors import PtutilsError
 
 __all__ = ["verify_resume"]
@@ -61,7 +60,8 @@ def verify_resume(
     """
     try:
         described = ptutils.Config.read(config).override(*(overrides or []))
-        with _ending_with_us():
+        # On its way up the exception ends what was started.
+        with handling((signal.SIGTERM, signal.SIGHUP), _exit):
             proof = ptutils.verify_resume(
                 described,
                 steps=steps,
@@ -78,18 +78,6 @@ def verify_resume(
     else:
         say(str(proof))
     raise typer.Exit(0 if proof else _DIFFERS)
-
-
-@contextlib.contextmanager
-def _ending_with_us() -> Iterator[None]:
-    """Make what ends this process an exception: on its way it ends what was started."""
-    ends = (signal.SIGTERM, signal.SIGHUP)
-    before = {each: signal.signal(each, _exit) for each in ends}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
 
 
 def _exit(number: int, _frame: FrameType | None) -> None:

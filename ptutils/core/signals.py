@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TypeAlias
 
-__all__ = ["Signals", "listening"]
+__all__ = ["Signals", "handling", "listening"]
+
+Handler: TypeAlias = Callable[[int, "FrameType | None"], None]
 
 _REASONS = {
     signal.SIGINT: "interrupted by Ctrl-C",
@@ -39,8 +42,7 @@ class Signals:
 def listening(interrupt: Callable[[str], None]) -> Iterator[Signals]:
     """Call ``interrupt`` with a reason when the process is asked to stop.
 
-    It replaces the handlers of SIGINT and SIGTERM while the block runs. Signals reach
-    the main thread only; elsewhere this changes nothing.
+    It replaces the handlers of SIGINT and SIGTERM, as :func:`handling` does.
     """
     signals = Signals()
 
@@ -50,12 +52,22 @@ def listening(interrupt: Callable[[str], None]) -> Iterator[Signals]:
         signals.received = signal.Signals(number)
         interrupt(_REASONS[signals.received])
 
+    with handling(_REASONS, react):
+        yield signals
+
+
+@contextmanager
+def handling(numbers: Iterable[signal.Signals], handler: Handler) -> Iterator[None]:
+    """Replace the handlers of signals while the block runs.
+
+    Signals reach the main thread only; elsewhere this changes nothing.
+    """
     if threading.current_thread() is not threading.main_thread():
-        yield signals
+        yield
         return
-    previous = {number: signal.signal(number, react) for number in _REASONS}
+    previous = {number: signal.signal(number, handler) for number in numbers}
     try:
-        yield signals
+        yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number, before in previous.items():
+            signal.signal(number, before)
