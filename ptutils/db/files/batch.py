@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from ptutils.db.files.room import take_room
 from ptutils.errors import CorruptError, DatabaseError
 from ptutils.meta.formats.atomic import sync_folder
 
@@ -109,7 +110,7 @@ class Batch:
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
                 try:
                     ends.append((path, offset))
-                    os.posix_fallocate(descriptor, offset, len(content))
+                    take_room(descriptor, offset, len(content))
                 finally:
                     os.close(descriptor)
             yield

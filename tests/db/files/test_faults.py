@@ -17,6 +17,7 @@ import safetensors.torch
 import torch
 
 from ptutils.core.records.identity import now
+from ptutils.db.files import batch
 from ptutils.db.files.headers import entries_in
 from ptutils.db.files.interface import FileInterface
 from ptutils.errors import CorruptError, DatabaseError, NotFoundError, UnavailableError
@@ -153,6 +154,24 @@ def test_torn_tail_of_history_is_cut(tmp_path: Path, tail: bytes) -> None:
     recorded.writer.save(4)
     assert list(db.runs.get(recorded.run_id).history["loss"].steps) == [1, 2, 3, 4]
     assert _inspect(db) == []
+
+
+def test_room_that_a_killed_process_took_is_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = Recorded(tmp_path / "lab")
+    path = recorded.folder / "history.csv"
+    before = path.read_bytes()
+
+    def killed(*_: object) -> None:
+        raise SystemExit  # Nothing of ours follows, as after a kill.
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ptutils.db.files.batch.write_whole", killed)
+        recorded.writer.record(4)
+        with pytest.raises(SystemExit):
+            recorded.writer.recorder.beat()
+    assert path.read_bytes() == before
 
 
 def test_torn_tail_is_repaired(tmp_path: Path) -> None:
@@ -312,7 +331,7 @@ def test_full_disk_changes_nothing(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "posix_fallocate", full)
+        patched.setattr(batch, "take_room", full)
         recorded.writer.record(4)
         with pytest.raises(DatabaseError, match="No space left on device"):
             recorded.writer.save(4)
