@@ -538,6 +538,30 @@ def test_failure_is_recorded_though_a_checkpoint_before_it_was_not() -> None:
     assert run.newest().step == 1
 
 
+class Full(MemoryInterface):
+    """A database that has no room to write that a run is let go of, for a while."""
+
+    is_full = True
+
+    def _update(self, collection: str, filter: Any, update: Any, **how: Any) -> int:
+        if self.is_full and update.get("$set", {}).get("lease", "") is None:
+            raise DatabaseError("no room on the disk")
+        return super()._update(collection, filter, update, **how)
+
+
+def test_run_that_could_not_be_let_go_of_is_resumed_at_once() -> None:
+    session = Session.from_meta(config=config(schedule__duration="2 steps"))
+    session.dbinterface = database = Full()
+    with pytest.raises(DatabaseError, match="no room on the disk"):
+        session.run()
+    database.is_full = False
+    (run,) = database.runs.find()
+    assert run.document["lease"] is not None
+    resumed = run.resume({"schedule.duration": "3 steps"}).run()
+    assert resumed.status.phase == "completed"
+    assert resumed.document["lease"] is None
+
+
 def test_session_is_called_to_run_it() -> None:
     result = Session.from_meta(config=config(schedule__duration="1 step"))()
     assert result is not None

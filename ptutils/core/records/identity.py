@@ -12,7 +12,7 @@ from pathlib import Path
 from ptutils.core.records.shape import LEASE
 from ptutils.meta.values import Document
 
-__all__ = ["LEASE_S", "is_expired", "new_lease", "new_run_id", "now"]
+__all__ = ["LEASE_S", "abandon", "is_expired", "new_lease", "new_run_id", "now"]
 
 LEASE_S = 30.0
 """How long a lease holds, in seconds, after its owner last renewed it."""
@@ -24,6 +24,9 @@ _CHANCE_BITS = 23
 """With the seconds until 2106 these are 55 bits, 11 letters of 5."""
 
 _PROC = Path("/proc")
+
+_ABANDONED: set[str] = set()
+"""Owners in this process that write no more, though a lease may say they do."""
 
 
 def new_run_id() -> str:
@@ -52,6 +55,7 @@ def new_lease(owner: str) -> Document:
     Args:
         owner: Tells apart several writers in one process.
     """
+    _ABANDONED.discard(owner)
     return {
         "owner": owner,
         "host": socket.gethostname(),
@@ -62,6 +66,14 @@ def new_lease(owner: str) -> Document:
     }
 
 
+def abandon(owner: str) -> None:
+    """Take the leases of an owner for expired, here: the database was out of room, say.
+
+    Other processes wait until they run out, or this process is gone.
+    """
+    _ABANDONED.add(owner)
+
+
 def is_expired(lease: Document | None) -> bool:
     """Tell whether nobody holds a run: no lease, run out, or its process is gone.
 
@@ -69,6 +81,8 @@ def is_expired(lease: Document | None) -> bool:
     resumed at once.
     """
     if lease is None or not LEASE.fits(lease) or lease["expires"] < now():
+        return True
+    if lease["owner"] in _ABANDONED:
         return True
     here: bool = lease["host"] == socket.gethostname() and lease["boot"] == _boot()
     return here and bool(lease["born"] != _birth(lease["pid"]))

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from ptutils.core.records.checkpoint import encode_fields
-from ptutils.core.records.identity import new_lease, new_run_id, now
+from ptutils.core.records.identity import abandon, new_lease, new_run_id, now
 from ptutils.core.records.moving.copying import copy_run
 from ptutils.core.records.series import chunk_documents, plain_summary
 from ptutils.core.records.writing.heartbeat import repeating
@@ -263,12 +263,16 @@ class Recorder:
 
         It waits for a database that is out of reach, within the bound.
         """
-        self._publisher.close()
-        self._write(new_lease(self._owner))  # Faults of it are told by the last one.
-        self._write(None)
-        while self._writers.is_waiting:
-            time.sleep(_RETRY_S)
+        try:
+            self._publisher.close()
+            self._write(new_lease(self._owner))  # Its faults are told by the last one.
             self._write(None)
+            while self._writers.is_waiting:
+                time.sleep(_RETRY_S)
+                self._write(None)
+        except BaseException:
+            abandon(self._owner)
+            raise
 
     def raise_fault(self) -> None:
         """Raise what the background writer ran into, once."""
